@@ -1,0 +1,1 @@
+"""Plans, plays and judges scenario cards, agent selection and releases."""

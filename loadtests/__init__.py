@@ -1,0 +1,1 @@
+"""Drives load against a served assistant and measures time honestly."""

@@ -1,0 +1,1 @@
+"""Keeps records of runs, concludes a verdict from them and renders it."""
