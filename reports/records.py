@@ -14,9 +14,7 @@ from typing import Any, Literal, get_args
 
 SCHEMA_VERSION = 1
 
-SlotState = Literal[
-    "pass", "fail", "agent_error", "timeout", "infra_error", "judge_error", "simulator_error", "not_run"
-]
+SlotState = Literal["pass", "fail", "agent_error", "timeout", "infra_error", "judge_error", "simulator_error", "not_run"]
 SLOT_STATES: tuple[SlotState, ...] = get_args(SlotState)
 FAILED_STATES: frozenset[SlotState] = frozenset({"fail", "agent_error", "timeout"})
 UNJUDGED_STATES: frozenset[SlotState] = frozenset({"infra_error", "judge_error", "simulator_error", "not_run"})
@@ -50,7 +48,8 @@ class Slot:
     """One planned judgement: card x repeat x evaluator, in exactly one state.
 
     `card` is the unit's id in its suite (card id, utterance id, load sample id). `stage` names what to blame for a slot that did
-    not pass. `labels` hold strings to group by: `agent area severity family intent`.
+    not pass. `labels` hold strings to group by: `agent area severity family intent`. `expected` and `got` are what the check
+    compared, in words, where it compared two things.
     """
 
     slot_id: str
@@ -63,6 +62,8 @@ class Slot:
     reason: str = ""
     stage: Stage | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    expected: str | None = None
+    got: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +85,18 @@ class Record:
     """A finished run. `metrics` maps stable dotted names to estimates; a planned metric that could not be measured is null.
 
     `not_measurable` maps a check to the reason this target cannot show it. `broken` lists why the evidence of the whole run is
-    unusable (empty: it is usable). `tables` holds what a report draws beside metrics: `confusion`, `reliability`,
-    `load_series`, `latency`, `stages`, `cards`.
+    unusable (empty: it is usable). A key of `not_measurable` may be a check, a metric name, or the start of metric names
+    (`load` stands for every `load.…`). `slot_counts` maps suite to state to number of slots.
+
+    `tables` holds what a report draws beside metrics, each optional:
+    `confusion` `{"labels": [agent], "counts": [[int]]}`, rows the right agent, columns the agent chosen;
+    `mistakes` `[{"text", "expected", "got", "confidence"}]`, routing cases that went wrong;
+    `reliability` `[{"confidence", "accuracy", "low", "high", "n"}]`, one bin a row;
+    `load_series` `[{"t_s", "planned", "done", "correct", "errors", "p95_s"}]`, one second a row, null where unknown;
+    `latency` `{name: {"p50_s", "p90_s", "p95_s", "p99_s", "max_s", "n", "over", "ecdf": [[seconds, share of planned]]}}`;
+    `stages` `[{"stage", "p50_s", "p95_s", "mean_s", "n"}]`;
+    `outcomes` `{outcome: number of loaded turns}`;
+    `cards` `[{"card", "title", "area", "severity", "agent", "requires", "known_issue"}]`.
     """
 
     run_id: str

@@ -1,0 +1,195 @@
+"""Lets one specialist answer one message, streaming what it does, and settles how that went."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from pydantic_ai import (
+    AgentStreamEvent,
+    FunctionToolCallEvent,
+    FunctionToolResultEvent,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    PartDeltaEvent,
+    PartStartEvent,
+    RunContext,
+    RunUsage,
+    TextPart,
+    TextPartDelta,
+    UsageLimits,
+    UserPromptPart,
+)
+from pydantic_ai.exceptions import AgentRunError, FallbackExceptionGroup
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from assistant.agents.executor import ToolExecutor
+from assistant.agents.factory import Specialist
+from assistant.agents.watched import WatchedModel
+from assistant.deps import TurnDeps
+from assistant.faults import Faults
+from assistant.spans import Spans
+from assistant.turn_log import TurnLog
+from assistant.wire import Outcome, RestartEvent, TokenEvent, ToolCallEvent, ToolResultEvent
+
+LIMITS = UsageLimits(request_limit=12, tool_calls_limit=24)
+MODEL_OUTCOMES: Mapping[object, Outcome] = {"abstained": "abstained", "refused": "refused", "degraded": "degraded"}
+NO_ANSWER = "I could not answer just now. Please try again in a moment."
+PARTIAL_ANSWER = "I could not finish my answer just now. This much I found out: "
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the user is told and what the thread keeps. `error` says why a model failed, in a sentence without internals."""
+
+    text: str
+    outcome: Outcome
+    messages: Sequence[ModelMessage]
+    usage: RunUsage
+    model_name: str | None
+    error: str | None = None
+
+    @classmethod
+    def plain(cls, asked: str, text: str, *, outcome: Outcome) -> Answer:
+        """An answer no model gave."""
+        messages: list[ModelMessage] = [
+            ModelRequest(parts=[UserPromptPart(content=asked)]),
+            ModelResponse(parts=[TextPart(content=text)]),
+        ]
+        return cls(text=text, outcome=outcome, messages=messages, usage=RunUsage(), model_name=None)
+
+
+@dataclass(kw_only=True)
+class AnswerRun:
+    """One run of one specialist. `on_first_request` is called when the specialist is ready to ask its model."""
+
+    specialist: Specialist
+    deps: TurnDeps
+    log: TurnLog
+    spans: Spans
+    faults: Faults
+    on_first_request: Callable[[], Awaitable[None]]
+    usage: RunUsage = field(default_factory=RunUsage)
+    _asked_model: bool = False
+    _text_sent: bool = False
+    _tools: dict[str, str] = field(default_factory=dict[str, str])
+    _failed: dict[str, None] = field(default_factory=dict[str, None])
+    _summaries: list[str] = field(default_factory=list[str])
+
+    async def answer(self, text: str, history: Sequence[ModelMessage], *, timeout_s: float) -> Answer:
+        """Never raises for what a model or a tool did."""
+        model = WatchedModel(self.specialist.model, spans=self.spans, faults=self.faults, before=self._before_request)
+        tools = ToolExecutor(wrapped=self.specialist.tools, spans=self.spans, faults=self.faults)
+        try:
+            result = await self.specialist.agent.run(
+                text,
+                message_history=history,
+                conversation_id=self.deps.thread_id,
+                deps=self.deps,
+                model=model,
+                toolsets=[tools],
+                usage=self.usage,
+                usage_limits=LIMITS,
+                timeout=timeout_s,
+                event_stream_handler=self._watch,
+            )
+        except (AgentRunError, FallbackExceptionGroup) as error:
+            _log.warning("the model of %s failed: %s", self.specialist.name, type(error).__name__, exc_info=True)
+            return await self._without_model(text)
+        messages = result.new_messages()
+        return Answer(
+            text=result.output,
+            outcome=self._outcome(result.response),
+            messages=messages,
+            usage=self.usage,
+            model_name=result.response.model_name,
+        )
+
+    async def _before_request(self) -> None:
+        if not self._asked_model:
+            self._asked_model = True
+            await self.on_first_request()
+
+    async def _watch(self, _ctx: RunContext[TurnDeps], events: AsyncIterable[AgentStreamEvent]) -> None:
+        async for event in events:
+            match event:
+                case PartStartEvent(part=TextPart(content=content)) | PartDeltaEvent(delta=TextPartDelta(content_delta=content)):
+                    await self._say(content)
+                case FunctionToolCallEvent():
+                    await self._tool_called(event)
+                case FunctionToolResultEvent():
+                    await self._tool_returned(event)
+                case _:
+                    pass
+
+    async def _say(self, text: str) -> None:
+        if text:
+            self._text_sent = True
+            await self.log.emit(TokenEvent(**self.log.stamp(), text=text))
+
+    async def _take_back(self, reason: str) -> None:
+        if self._text_sent:
+            self._text_sent = False
+            await self.log.emit(RestartEvent(**self.log.stamp(), reason=reason))
+
+    async def _tool_called(self, event: FunctionToolCallEvent) -> None:
+        await self._take_back("the answer follows a tool call")
+        self._tools[event.tool_call_id] = event.part.tool_name
+        arguments = event.part.args_as_dict(raise_if_invalid=False)
+        await self.log.emit(
+            ToolCallEvent(
+                **self.log.stamp(), call_id=event.tool_call_id, tool=event.part.tool_name, arguments=_json(arguments) or {}
+            )
+        )
+
+    async def _tool_returned(self, event: FunctionToolResultEvent) -> None:
+        part = event.part
+        ok = part.outcome == "success"
+        if ok:
+            self._failed.pop(part.tool_name, None)
+            summary = cast("Mapping[str, object]", part.content).get("summary") if isinstance(part.content, Mapping) else None
+            self._summaries += [summary] if isinstance(summary, str) else []
+        else:
+            self._failed[part.tool_name] = None
+        await self.log.emit(
+            ToolResultEvent(
+                **self.log.stamp(),
+                call_id=event.tool_call_id,
+                tool=part.tool_name,
+                ok=ok,
+                result=_json(part.content),
+                duration_s=self.spans.tool_s(event.tool_call_id),
+            )
+        )
+
+    def _outcome(self, response: ModelResponse) -> Outcome:
+        if self._failed:
+            return "degraded"
+        return MODEL_OUTCOMES.get((response.provider_details or {}).get("outcome"), "answered")
+
+    async def _without_model(self, asked: str) -> Answer:
+        await self._take_back("the model failed")
+        text = PARTIAL_ANSWER + " ".join(self._summaries) if self._summaries else NO_ANSWER
+        await self.log.emit(TokenEvent(**self.log.stamp(), text=text))
+        plain = Answer.plain(asked, text, outcome="degraded" if self._summaries else "error")
+        return Answer(
+            text=text,
+            outcome=plain.outcome,
+            messages=plain.messages,
+            usage=self.usage,
+            model_name=self.specialist.model.model_name,
+            error="The model did not answer.",
+        )
+
+
+def _json(value: object) -> Any:
+    """`value` as JSON; its text when it has no JSON form."""
+    try:
+        return to_jsonable_python(value)
+    except PydanticSerializationError:
+        return str(value)

@@ -1,0 +1,94 @@
+"""The composition root: puts an assistant together from settings and a pack."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic_ai.models import Model
+
+from assistant.agents.factory import build_specialists
+from assistant.deps import PassageSearch
+from assistant.memory import Sandboxes, ThreadStore, open_database
+from assistant.pack import Pack
+from assistant.service import Assistant
+from assistant.settings import Settings
+from assistant.telemetry import Telemetry
+from assistant.turn import ChoosesAgent, Workings
+
+Now = Callable[[], datetime]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What is slow to load and may be replaced: the router, the knowledge, and how a model string becomes a model."""
+
+    router: ChoosesAgent
+    knowledge: PassageSearch
+    resolve: Callable[[str], Model]
+
+
+def load_parts(settings: Settings, pack: Pack) -> Parts:
+    """Load the encoder and what stands on it. The first call on a machine takes seconds; later ones read its caches."""
+    # An assistant whose parts are handed in needs none of these, nor the seconds they take to import.
+    from assistant.encoder import SentenceEncoder
+    from assistant.knowledge import Library
+    from assistant.models import resolve_model
+    from assistant.routing import Router
+
+    encoder = SentenceEncoder.load(settings.encoder, cache_dir=settings.cache_dir)
+
+    def resolve(name: str) -> Model:
+        return resolve_model(name, encoder=encoder, settings=settings)
+
+    return Parts(
+        router=Router.load(pack.folder, encoder, settings.cache_dir),
+        knowledge=Library.load(pack.knowledge, encoder, settings.cache_dir),
+        resolve=resolve,
+    )
+
+
+@asynccontextmanager
+async def open_assistant(
+    settings: Settings,
+    *,
+    pack: str | Path | Pack,
+    sandboxes: bool = False,
+    now: Now | None = None,
+    parts: Parts | None = None,
+) -> AsyncGenerator[Assistant]:
+    """An assistant ready to answer, and its database closed at the end.
+
+    `now` is the clock that tools see (default: `settings.fixed_now`, else the wall clock in UTC).
+    Raises `PackError`, `StoreError`, `EncoderError`, `RoutingDataError`, `KnowledgeError`, `ModelNameError`.
+    """
+    served = pack if isinstance(pack, Pack) else Pack.load(pack)
+    loaded = parts or await asyncio.to_thread(load_parts, settings, served)
+    telemetry = Telemetry()
+    specialists = build_specialists(served, settings, loaded.resolve)
+    async with open_database(settings.database_url, telemetry) as database:
+        workings = Workings(
+            pack=served,
+            model_name=settings.model,
+            timeout_s=settings.request_timeout_s,
+            router=loaded.router,
+            knowledge=loaded.knowledge,
+            specialists=specialists,
+            threads=ThreadStore(database),
+            sandboxes=Sandboxes(database, pack=served.name, seed=served.seed, enabled=sandboxes),
+            telemetry=telemetry,
+            now=now or _clock(settings.fixed_now),
+        )
+        assistant = Assistant(workings)
+        try:
+            yield assistant
+        finally:
+            await assistant.close()
+
+
+def _clock(fixed: datetime | None) -> Now:
+    return (lambda: fixed) if fixed else (lambda: datetime.now(UTC))

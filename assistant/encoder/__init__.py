@@ -1,0 +1,6 @@
+"""Sentence vectors from a small BERT encoder, served by onnxruntime."""
+
+from assistant.encoder.sentence import Encoding, SentenceEncoder, write_atomically
+from assistant.encoder.weights import EncoderError
+
+__all__ = ["EncoderError", "Encoding", "SentenceEncoder", "write_atomically"]

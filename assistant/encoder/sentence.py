@@ -1,0 +1,106 @@
+"""Turns one text into one vector, on one thread, without torch."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from assistant.encoder.graph import Precision, build_graph
+from assistant.encoder.weights import EncoderError, EncoderFiles, locate
+
+MAX_TOKENS = 64
+CACHED_TEXTS = 2048
+GRAPH_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """`embedding`: float32 (hidden,), of unit length. `features`: float32 (3 * hidden,), for linear heads. Both are read-only."""
+
+    embedding: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+
+class SentenceEncoder:
+    """Encodes texts one at a time: the vector of a text never depends on its neighbours. Safe to share between threads."""
+
+    def __init__(self, session: ort.InferenceSession, tokenizer: Tokenizer, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+        """Changes whenever the vectors may change: keys for caches of anything computed from them."""
+        self._session = session
+        self._tokenizer = tokenizer
+        self._encode = lru_cache(maxsize=CACHED_TEXTS)(self._run)
+
+    @classmethod
+    def load(cls, path: Path | None = None, *, cache_dir: Path, precision: Precision = "int8") -> SentenceEncoder:
+        """The encoder in `path` (a folder with config.json, model.safetensors, tokenizer.json), or the installed one.
+
+        The first call builds the graph (seconds) and keeps it in `cache_dir`; several processes may do so at once.
+        Raises `EncoderError`.
+        """
+        files = locate(path)
+        key = f"{files.sha256[:16]}-v{GRAPH_VERSION}-{precision}"
+        graph = cache_dir / f"encoder-{key}.onnx"
+        if not graph.is_file():
+            write_atomically(graph, _build(files, precision))
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        tokenizer = Tokenizer.from_file(str(files.folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(MAX_TOKENS)
+        return cls(session, tokenizer, f"{key}-t{MAX_TOKENS}")
+
+    def encode(self, text: str) -> Encoding:
+        """The vectors of `text`, of which the first 64 tokens count."""
+        return self._encode(text)
+
+    def encode_many(self, texts: Iterable[str]) -> list[Encoding]:
+        """One encoding per text, equal to `encode` of each."""
+        return [self._encode(text) for text in texts]
+
+    def _run(self, text: str) -> Encoding:
+        ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
+        outputs = self._session.run(["embedding", "features"], {"input_ids": ids})
+        embedding, features = (cast("NDArray[np.float32]", output)[0] for output in outputs)
+        embedding.setflags(write=False)
+        features.setflags(write=False)
+        return Encoding(embedding=embedding, features=features)
+
+
+def _build(files: EncoderFiles, precision: Precision) -> bytes:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        weights = load_file(files.folder / "model.safetensors")
+        return build_graph(weights, files.shape, precision).SerializeToString()
+    except SafetensorError as error:
+        raise EncoderError(f"{files.folder / 'model.safetensors'}: not readable ({error}); copy the file again") from error
+    except KeyError as error:
+        raise EncoderError(f"{files.folder / 'model.safetensors'}: no tensor {error}; give a BERT sentence encoder") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes `path` so that a reader sees all of it or nothing, and the last of several writers wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

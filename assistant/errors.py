@@ -1,0 +1,74 @@
+"""What can go wrong in the assistant, as one tree.
+
+AssistantError
+├── SettingsError      the environment holds a value that cannot be used
+├── StoreError         the database cannot be opened or brought to this build's schema
+├── StateReadOnly      a tool tried to write pack state while it is read-only
+└── RequestError       the caller asked for something that is not there; carries a stable `code`
+    ├── UnknownThread
+    ├── UnknownSandbox
+    ├── SandboxesClosed
+    └── WrongPack
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class AssistantError(Exception):
+    """A fault with one sentence for a person: place, fault, remedy."""
+
+
+class SettingsError(AssistantError):
+    """Every unusable setting at once, one sentence each in `faults`."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class StoreError(AssistantError):
+    """The database cannot be opened or brought to this build's schema."""
+
+
+class StateReadOnly(AssistantError):
+    """Pack state cannot be written now."""
+
+    def __init__(self) -> None:
+        super().__init__("The store is read-only at the moment; nothing was changed. Try again later.")
+
+
+class RequestError(AssistantError):
+    """The caller named something that is not there. `code` is stable and meant for programs."""
+
+    code: ClassVar[str] = "bad_request"
+
+
+class UnknownThread(RequestError):
+    code = "unknown_thread"
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(f"There is no thread {thread_id!r} of this user; leave thread_id out to start one.")
+
+
+class UnknownSandbox(RequestError):
+    code = "unknown_sandbox"
+
+    def __init__(self, sandbox: str) -> None:
+        super().__init__(f"There is no sandbox {sandbox!r}; create one with POST /v1/sandboxes.")
+
+
+class SandboxesClosed(RequestError):
+    code = "sandboxes_closed"
+
+    def __init__(self) -> None:
+        super().__init__("This assistant was started without sandboxes; start it with sandboxes on to use one.")
+
+
+class WrongPack(RequestError):
+    code = "wrong_pack"
+
+    def __init__(self, asked: str, served: str) -> None:
+        super().__init__(f"This assistant serves the pack {served!r}, not {asked!r}; name {served!r} or start the other one.")

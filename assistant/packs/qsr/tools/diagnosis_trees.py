@@ -1,0 +1,224 @@
+"""Decision trees for guided diagnosis, read from `data/`: one file per kind of machine, several symptoms each."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from assistant.packs.qsr.tools.matching import says
+
+FILES = ("soft_serve.yaml", "fryer.yaml", "mixer.yaml", "refrigeration.yaml")
+FIXED, SERVICE, MAKE_SAFE = "fixed", "service", "make-safe"
+Reading = Literal["yes", "no", "fixed", "still", "done", "danger", "unsure", "unclear"]
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Step(_Node):
+    """One thing to do and a yes/no question about it. `yes` and `no` name the next step or an end."""
+
+    do: str
+    ask: str
+    yes: str
+    no: str
+    hints: dict[Literal["yes", "no"], list[str]] = {}
+
+
+class End(_Node):
+    """How a diagnosis can end. `service`: a technician is needed."""
+
+    say: str
+    service: bool
+    urgent: bool = False
+
+
+class Tree(_Node):
+    """The way from one symptom to its end. Steps are in order; the first one makes the machine safe."""
+
+    symptom: str
+    signs: list[str]
+    steps: dict[str, Step]
+    ends: dict[str, End] = {}
+    fixed: str
+    service: str
+
+    @model_validator(mode="after")
+    def _targets_exist(self) -> Self:
+        known = {*self.steps, *self.ends, FIXED, SERVICE, MAKE_SAFE}
+        lost = sorted({target for step in self.steps.values() for target in (step.yes, step.no)} - known)
+        if lost:
+            raise ValueError(f"symptom {self.symptom!r}: no step or end is named {', '.join(lost)}")
+        return self
+
+    @property
+    def first(self) -> str:
+        return next(iter(self.steps))
+
+    def end(self, target: str) -> End | None:
+        """The end of this name; None when `target` is a step."""
+        if target in self.ends:
+            return self.ends[target]
+        if target == FIXED:
+            return End(say=self.fixed, service=False)
+        return End(say=self.service, service=True) if target == SERVICE else None
+
+    def after(self, step_id: str) -> str:
+        """The step listed next, or the service end after the last."""
+        order = list(self.steps)
+        spot = order.index(step_id) + 1
+        return order[spot] if spot < len(order) else SERVICE
+
+
+class Kind(_Node):
+    kind: str
+    label: str
+    trees: dict[str, Tree]
+
+
+@cache
+def kinds() -> dict[str, Kind]:
+    """All trees by kind of machine."""
+    folder = Path(__file__).parent / "data"
+    found = [Kind.model_validate(yaml.load((folder / file).read_text("utf-8"), Loader=yaml.BaseLoader)) for file in FILES]
+    return {kind.kind: kind for kind in found}
+
+
+def symptom_in(problem: str, kind: Kind) -> str | None:
+    """Name of the tree whose longest sign the problem mentions; the first listed wins a tie."""
+    best: tuple[int, str] | None = None
+    for name, tree in kind.trees.items():
+        length = max((len(sign) for sign in tree.signs if says(problem, [sign])), default=0)
+        if length and (best is None or length > best[0]):
+            best = (length, name)
+    return best[1] if best else None
+
+
+_DANGER = (
+    "smell gas",
+    "smells like gas",
+    "gas smell",
+    "smell of gas",
+    "sparks",
+    "sparking",
+    "flames",
+    "on fire",
+    "electric shock",
+)
+_NEGATED = re.compile(r"\b(?:no|not|never|without|dont|doesnt|isnt|wasnt|nope|didnt)\b")
+_UNSURE = (
+    "not sure",
+    "dont know",
+    "do not know",
+    "no idea",
+    "cant tell",
+    "cannot tell",
+    "unsure",
+    "maybe",
+    "what do you mean",
+    "how do i",
+)
+_STILL = (
+    "still",
+    "same",
+    "no change",
+    "no difference",
+    "didnt help",
+    "did not help",
+    "didnt work",
+    "not fixed",
+    "again",
+    "no better",
+)
+_FIXED = (
+    "fixed", "works now", "working now", "working again", "works again", "its working", "it works", "is working", "solved", "that did it",
+    "all good", "back to normal", "its fine now", "running again", "resolved",
+)  # fmt: skip
+_NO = (
+    "no",
+    "nope",
+    "nah",
+    "not",
+    "negative",
+    "isnt",
+    "doesnt",
+    "dont",
+    "wont",
+    "cant",
+    "arent",
+    "wasnt",
+    "didnt",
+    "hasnt",
+    "never",
+    "neither",
+)
+_YES = (
+    "yes",
+    "yeah",
+    "yep",
+    "yup",
+    "sure",
+    "correct",
+    "right",
+    "affirmative",
+    "it is",
+    "it does",
+    "they are",
+    "it has",
+    "it was",
+    "y",
+    "i am",
+    "i do",
+)
+_DONE = (
+    "done",
+    "ok",
+    "okay",
+    "did it",
+    "did that",
+    "i did",
+    "finished",
+    "ready",
+    "next",
+    "got it",
+    "all set",
+    "checked",
+    "completed",
+)
+
+
+def read_answer(answer: str, hints: dict[Literal["yes", "no"], list[str]] | None = None) -> Reading:
+    """What an answer to a yes/no question amounts to, whatever its words. A step's `hints` are words of its own for yes and no."""
+    plain = answer.lower().replace("'", "").replace("’", "")
+    if any(says(clause, _DANGER) and not _NEGATED.search(clause) for clause in re.split(r"[.,;!?]", plain)):
+        return "danger"
+    rules: list[tuple[Reading, tuple[str, ...]]] = [
+        ("unsure", _UNSURE),
+        ("still", _STILL),
+        ("no", ("not working", "does not work", "doesnt work")),
+        ("fixed", () if _NEGATED.search(plain) else _FIXED),
+        *((word, tuple(found)) for word, found in (hints or {}).items()),
+        ("no", _NO),
+        ("yes", _YES),
+        ("done", _DONE),
+    ]
+    return next((reading for reading, phrases in rules if says(plain, phrases)), "unclear")
+
+
+def target_of(tree: Tree, step_id: str, reading: Reading) -> str | None:
+    """Where an answer leads from a step; None when it does not answer the step's question."""
+    step = tree.steps[step_id]
+    solved = "yes" if step.yes == FIXED else "no" if step.no == FIXED else None
+    if reading == "fixed":
+        return FIXED
+    if reading == "still":
+        return {"yes": step.no, "no": step.yes, None: tree.after(step_id)}[solved]
+    if reading == "done" and step.yes in tree.steps:
+        return step.yes
+    return {"yes": step.yes, "no": step.no}.get(reading)

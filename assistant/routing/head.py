@@ -1,0 +1,116 @@
+"""The trained intent head: NumPy arrays in, calibrated probabilities out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assistant.encoder import Encoding
+from assistant.routing.lexical import grams, weigh
+
+HEAD_VERSION = 1
+NO_AGENT = "none"
+"""The label of utterances that no agent should answer."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What the head alone says. `agents` holds every agent, most probable first; probabilities sum to 1.
+
+    `scope` in [0, 1] is the probability of the best intent times the cosine to the nearest training utterance: low far from
+    anything trained.
+    """
+
+    agent: str
+    intent: str
+    confidence: float
+    agents: list[tuple[str, float]]
+    intents: list[tuple[str, float]]
+    scope: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """`dense` (inputs, intents) and `bias` (intents,) act on `dense_input`; `lexical` (buckets, intents) on weighed n-grams.
+
+    `temperature` (1,) divides the summed logits; `scope_floor` (1,) is the scope below which a text is out of scope;
+    `neighbours` (utterances, hidden) are the training embeddings.
+    """
+
+    intents: NDArray[np.str_]
+    agents: NDArray[np.str_]
+    dense: Floats
+    bias: Floats
+    lexical: Floats
+    rarity: Floats
+    temperature: Floats
+    scope_floor: Floats
+    neighbours: Floats
+
+    def logits(self, text: str, encoding: Encoding) -> Floats:
+        buckets, counts = grams(text)
+        lexical = weigh(buckets, counts, self.rarity) @ self.lexical[buckets]
+        return dense_input(encoding) @ self.dense + self.bias + lexical
+
+    def predict(self, text: str, encoding: Encoding) -> Prediction:
+        probabilities = softmax(self.logits(text, encoding) / self.temperature[0])
+        nearest = float((self.neighbours @ encoding.embedding).max())
+        return self.roll_up(probabilities, max(0.0, nearest))
+
+    def roll_up(self, probabilities: Floats, nearest: float) -> Prediction:
+        """Intents (their probabilities in the order of `intents`) summed up to agents."""
+        order = np.argsort(-probabilities, kind="stable")
+        intents = [(str(self.intents[index]), float(probabilities[index])) for index in order]
+        sums: dict[str, float] = {}
+        for agent, probability in zip(self.agents, probabilities, strict=True):
+            sums[str(agent)] = sums.get(str(agent), 0.0) + float(probability)
+        ranked = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
+        agent = ranked[0][0]
+        intent = next(name for index, (name, _) in zip(order, intents, strict=True) if str(self.agents[index]) == agent)
+        scope = min(1.0, intents[0][1] * nearest)
+        return Prediction(agent=agent, intent=intent, confidence=ranked[0][1], agents=ranked, intents=intents, scope=scope)
+
+    def agent_of(self, intent: str) -> str:
+        """The agent of a known intent."""
+        return str(self.agents[int(np.flatnonzero(self.intents == intent)[0])])
+
+    def to_bytes(self) -> bytes:
+        """A versioned archive that carries its own digest."""
+        body = BytesIO()
+        np.savez(body, version=np.array([HEAD_VERSION]), **{item.name: getattr(self, item.name) for item in fields(self)})
+        content = body.getvalue()
+        return hashlib.sha256(content).digest() + content
+
+    @classmethod
+    def from_file(cls, path: Path) -> Head | None:
+        """The head in `path`, or None when it is absent, cut short, altered or of another version."""
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        digest, content = raw[:32], raw[32:]
+        if hashlib.sha256(content).digest() != digest:
+            return None
+        with np.load(BytesIO(content), allow_pickle=False) as arrays:
+            names = {item.name for item in fields(cls)}
+            if set(arrays.files) != names | {"version"} or int(arrays["version"][0]) != HEAD_VERSION:
+                return None
+            return cls(**{name: arrays[name] for name in names})
+
+
+def dense_input(encoding: Encoding) -> Floats:
+    """Features and embedding side by side, each of unit length."""
+    features = encoding.features / np.float32(max(float(np.linalg.norm(encoding.features)), 1e-6))
+    return np.concatenate([features, encoding.embedding])
+
+
+def softmax(logits: Floats) -> Floats:
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)

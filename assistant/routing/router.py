@@ -1,0 +1,122 @@
+"""Chooses the agent of a message: the trained head, corrected by what the conversation makes likely."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from assistant.encoder import SentenceEncoder, write_atomically
+from assistant.routing.head import HEAD_VERSION, NO_AGENT, Head, Prediction
+from assistant.routing.stickiness import pull, read_form
+from assistant.routing.utterances import FILE_NAME, read_utterances
+from assistant.wire import RouteStage
+
+CONTEXT_PULL = 1.5
+"""From this pull on, a message is also read together with the one before it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteContext:
+    """`pending`: the current agent asked a question that this message may answer."""
+
+    current_agent: str | None = None
+    pending: bool = False
+    previous_text: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """`confidence` is the calibrated probability of `agent`; `alternatives` are the other agents, most probable first."""
+
+    agent: str
+    intent: str
+    confidence: float
+    alternatives: list[tuple[str, float]]
+    stage: RouteStage
+    duration_s: float
+
+
+class Router:
+    """Routes messages of one pack. Safe to share between threads; needs NumPy and the encoder only."""
+
+    def __init__(self, head: Head, encoder: SentenceEncoder, *, clock: Callable[[], float] = perf_counter) -> None:
+        self.head = head
+        self._encoder = encoder
+        self._clock = clock
+
+    @classmethod
+    def load(cls, pack: Path, encoder: SentenceEncoder, cache_dir: Path) -> Router:
+        """The router of a pack folder or of an utterances file; trains it when `cache_dir` has none for these utterances.
+
+        Training needs scikit-learn and takes seconds; several processes may do it at once. Raises `RoutingDataError`.
+        """
+        file = pack / FILE_NAME if pack.is_dir() else pack
+        content = file.read_bytes() if file.is_file() else b""
+        key = hashlib.sha256(f"{encoder.fingerprint} {HEAD_VERSION} ".encode() + content).hexdigest()[:24]
+        cached = cache_dir / f"router-{key}.npz"
+        head = Head.from_file(cached)
+        if head is None:
+            head = cls.train(file, encoder)
+            write_atomically(cached, head.to_bytes())
+        return cls(head, encoder)
+
+    @staticmethod
+    def train(utterances: Path, encoder: SentenceEncoder) -> Head:
+        from assistant.routing.training import train
+
+        return train(read_utterances(utterances), encoder)
+
+    def predict(self, text: str) -> Prediction:
+        """What the head alone says of a message without a conversation."""
+        return self.head.predict(text, self._encoder.encode(text))
+
+    def decide(self, text: str, context: RouteContext) -> Decision:
+        """The agent of `text` in its conversation. `duration_s` includes encoding."""
+        started = self._clock()
+        prediction = self.predict(text)
+        ranked, stage = self._in_context(text, prediction, context)
+        agent, confidence = ranked[0]
+        intent = next(name for name, _ in prediction.intents if self.head.agent_of(name) == agent)
+        return Decision(
+            agent=agent,
+            intent=intent,
+            confidence=confidence,
+            alternatives=ranked[1:],
+            stage=stage,
+            duration_s=self._clock() - started,
+        )
+
+    def _in_context(self, text: str, prediction: Prediction, context: RouteContext) -> tuple[list[tuple[str, float]], RouteStage]:
+        current = context.current_agent
+        if current is None or current not in dict(prediction.agents):
+            return self._alone(prediction)
+        strength = pull(read_form(text), pending=context.pending)
+        if current == NO_AGENT:
+            strength = min(strength, 1.0)
+        agents = dict(prediction.agents)
+        if context.previous_text and strength >= CONTEXT_PULL:
+            joined = dict(self.predict(f"{context.previous_text} {text}").agents)
+            agents = {agent: 0.5 * (share + joined[agent]) for agent, share in agents.items()}
+        ranked = _lean(agents, current, strength)
+        if ranked[0][0] == prediction.agent:
+            return (ranked, "head")
+        return ranked, "pending" if context.pending else "sticky"
+
+    def _alone(self, prediction: Prediction) -> tuple[list[tuple[str, float]], RouteStage]:
+        """Without a conversation a text far from everything trained belongs to no agent."""
+        shares = dict(prediction.agents)
+        if prediction.agent == NO_AGENT or NO_AGENT not in shares or prediction.scope >= float(self.head.scope_floor[0]):
+            return prediction.agents, "head"
+        rest = [item for item in prediction.agents if item[0] != NO_AGENT]
+        return [(NO_AGENT, shares[NO_AGENT]), *rest], "default"
+
+
+def _lean(agents: dict[str, float], current: str, strength: float) -> list[tuple[str, float]]:
+    """The agents' probabilities after the odds of `current` were multiplied by e^strength, most probable first."""
+    leaned = {agent: max(share, 1e-6) * (math.exp(strength) if agent == current else 1.0) for agent, share in agents.items()}
+    total = sum(leaned.values())
+    return sorted(((agent, share / total) for agent, share in leaned.items()), key=lambda item: (-item[1], item[0]))

@@ -1,0 +1,182 @@
+"""Trains an intent head and calibrates it on utterances it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assistant.encoder import SentenceEncoder
+from assistant.routing.head import NO_AGENT, Floats, Head, dense_input, softmax
+from assistant.routing.lexical import BUCKETS, grams, weigh
+from assistant.routing.utterances import Utterance
+
+TRAINER_VERSION = 1
+FOLDS = 4
+DENSE_STRENGTH = 8.0
+LEXICAL_STRENGTH = 30.0
+LEXICAL_SHARE = 0.5
+REJECTED_SHARE = 0.005
+"""The share of unseen in-scope utterances that the scope floor may reject."""
+
+TEMPERATURES = np.geomspace(0.25, 4.0, 61)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Inputs:
+    """One row per utterance: dense inputs, unit embeddings, n-gram buckets and counts, intent numbers, fold numbers."""
+
+    dense: Floats
+    embeddings: Floats
+    grams: list[tuple[NDArray[np.intp], Floats]]
+    targets: NDArray[np.intp]
+    folds: NDArray[np.intp]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fit:
+    dense: Floats
+    bias: Floats
+    lexical: Floats
+    rarity: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """Predictions for every utterance by a head that saw neither it nor its family.
+
+    `logits` float32 (utterances, intents), columns in the order of `intents`; `nearest` (utterances,), the cosine to the nearest
+    utterance of another fold.
+    """
+
+    intents: list[str]
+    agents: list[str]
+    logits: Floats
+    nearest: Floats
+    targets: NDArray[np.intp]
+
+
+def train(utterances: Sequence[Utterance], encoder: SentenceEncoder) -> Head:
+    """A calibrated head. Deterministic for the same utterances and encoder."""
+    intents, agents = labels(utterances)
+    inputs = _prepare(utterances, intents, encoder)
+    held_out = _hold_out(inputs, intents, agents)
+    temperature = best_temperature(held_out)
+    fit = _fit(inputs, np.arange(len(utterances)), len(intents))
+    return Head(
+        intents=np.array(intents),
+        agents=np.array(agents),
+        dense=fit.dense,
+        bias=fit.bias,
+        lexical=fit.lexical,
+        rarity=fit.rarity,
+        temperature=np.array([temperature], dtype=np.float32),
+        scope_floor=np.array([_scope_floor(held_out, temperature)], dtype=np.float32),
+        neighbours=inputs.embeddings,
+    )
+
+
+def hold_out(utterances: Sequence[Utterance], encoder: SentenceEncoder) -> HeldOut:
+    """Cross-validated predictions, families kept together: the fair view of a training file."""
+    intents, agents = labels(utterances)
+    return _hold_out(_prepare(utterances, intents, encoder), intents, agents)
+
+
+def labels(utterances: Sequence[Utterance]) -> tuple[list[str], list[str]]:
+    """Intents in name order, and the agent of each."""
+    owner = {item.intent: item.agent for item in utterances}
+    intents = sorted(owner)
+    return intents, [owner[intent] for intent in intents]
+
+
+def best_temperature(held_out: HeldOut) -> float:
+    """The temperature with the least held-out loss at agent level, the level at which probabilities are used."""
+    members = np.array([[agent == name for agent in held_out.agents] for name in sorted(set(held_out.agents))], dtype=np.float32)
+    truth = members[:, held_out.targets].argmax(axis=0)
+    rows = np.arange(len(truth))
+    losses = [
+        -float(np.log(np.maximum((softmax(held_out.logits / np.float32(value)) @ members.T)[rows, truth], 1e-9)).mean())
+        for value in TEMPERATURES
+    ]
+    return float(TEMPERATURES[int(np.argmin(losses))])
+
+
+def _scope_floor(held_out: HeldOut, temperature: float) -> float:
+    best = softmax(held_out.logits / np.float32(temperature)).max(axis=1)
+    inside = np.array([held_out.agents[target] != NO_AGENT for target in held_out.targets])
+    return float(np.quantile((best * held_out.nearest)[inside], REJECTED_SHARE))
+
+
+def _prepare(utterances: Sequence[Utterance], intents: Sequence[str], encoder: SentenceEncoder) -> _Inputs:
+    encodings = encoder.encode_many(item.text for item in utterances)
+    number = {intent: index for index, intent in enumerate(intents)}
+    return _Inputs(
+        dense=np.stack([dense_input(encoding) for encoding in encodings]),
+        embeddings=np.stack([encoding.embedding for encoding in encodings]),
+        grams=[grams(item.text) for item in utterances],
+        targets=np.array([number[item.intent] for item in utterances], dtype=np.intp),
+        folds=_folds(utterances),
+    )
+
+
+def _folds(utterances: Sequence[Utterance]) -> NDArray[np.intp]:
+    """Families of each intent dealt out in turn, so that every fold trains on every intent with two families or more."""
+    fold_of: dict[str, int] = {}
+    dealt: dict[str, int] = {}
+    for item in utterances:
+        if item.family not in fold_of:
+            turn = dealt.get(item.intent, 0)
+            dealt[item.intent] = turn + 1
+            fold_of[item.family] = turn % FOLDS
+    return np.array([fold_of[item.family] for item in utterances], dtype=np.intp)
+
+
+def _hold_out(inputs: _Inputs, intents: list[str], agents: list[str]) -> HeldOut:
+    logits = np.full((len(inputs.targets), len(intents)), -30.0, dtype=np.float32)
+    nearest = np.zeros(len(inputs.targets), dtype=np.float32)
+    for fold in range(FOLDS):
+        seen, unseen = np.flatnonzero(inputs.folds != fold), np.flatnonzero(inputs.folds == fold)
+        if not len(unseen):
+            continue
+        fit = _fit(inputs, seen, len(intents))
+        lexical = _matrix(inputs, unseen, fit.rarity) @ fit.lexical
+        logits[unseen] = inputs.dense[unseen] @ fit.dense + fit.bias + lexical
+        nearest[unseen] = np.maximum((inputs.embeddings[unseen] @ inputs.embeddings[seen].T).max(axis=1), 0)
+    return HeldOut(intents=intents, agents=agents, logits=logits, nearest=nearest, targets=inputs.targets)
+
+
+def _fit(inputs: _Inputs, rows: NDArray[np.intp], classes: int) -> _Fit:
+    from sklearn.linear_model import LogisticRegression
+
+    rarity = _rarity(inputs, rows)
+    targets = inputs.targets[rows]
+    present = np.unique(targets)
+    dense = LogisticRegression(C=DENSE_STRENGTH, max_iter=400, tol=1e-3).fit(inputs.dense[rows], targets)
+    lexical = LogisticRegression(C=LEXICAL_STRENGTH, max_iter=400, tol=1e-3).fit(_matrix(inputs, rows, rarity), targets)
+    weights = np.zeros((inputs.dense.shape[1], classes), dtype=np.float32)
+    bias = np.full(classes, -30.0, dtype=np.float32)
+    table = np.zeros((BUCKETS, classes), dtype=np.float32)
+    weights[:, present] = cast("Floats", dense.coef_).T
+    bias[present] = dense.intercept_ + LEXICAL_SHARE * lexical.intercept_
+    table[:, present] = LEXICAL_SHARE * cast("Floats", lexical.coef_).T
+    return _Fit(dense=weights, bias=bias, lexical=table, rarity=rarity)
+
+
+def _rarity(inputs: _Inputs, rows: NDArray[np.intp]) -> Floats:
+    """Smoothed inverse document frequency per bucket, ln((1 + n) / (1 + df)) + 1."""
+    frequency = np.zeros(BUCKETS)
+    for row in rows:
+        frequency[inputs.grams[row][0]] += 1
+    return (np.log((1 + len(rows)) / (1 + frequency)) + 1).astype(np.float32)
+
+
+def _matrix(inputs: _Inputs, rows: NDArray[np.intp], rarity: Floats):
+    from scipy.sparse import csr_matrix
+
+    found = [inputs.grams[row] for row in rows]
+    ends = np.cumsum([0, *(len(buckets) for buckets, _ in found)])
+    values = np.concatenate([weigh(buckets, counts, rarity) for buckets, counts in found])
+    return csr_matrix((values, np.concatenate([buckets for buckets, _ in found]), ends), shape=(len(rows), BUCKETS))

@@ -1,0 +1,38 @@
+"""Builds the web application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from assistant.build import Now, Parts, open_assistant
+from assistant.pack import Pack
+from assistant.server.problems import install_problems
+from assistant.server.routes import router
+from assistant.settings import Settings
+from assistant.wire import WIRE_VERSION
+
+
+def create_app(
+    settings: Settings,
+    *,
+    pack: str | Path | Pack,
+    sandboxes: bool = False,
+    now: Now | None = None,
+    parts: Parts | None = None,
+) -> FastAPI:
+    """An application whose start opens the assistant (see `open_assistant`) and whose stop closes it."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with open_assistant(settings, pack=pack, sandboxes=sandboxes, now=now, parts=parts) as assistant:
+            app.state.assistant = assistant
+            yield
+
+    app = FastAPI(title="Assay assistant", version=str(WIRE_VERSION), lifespan=lifespan)
+    install_problems(app)
+    app.include_router(router)
+    return app

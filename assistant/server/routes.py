@@ -1,0 +1,141 @@
+"""The endpoints. Every path speaks `assistant.wire`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from ipaddress import ip_address
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.sse import format_sse_event
+
+from assistant.errors import SandboxesClosed
+from assistant.memory import Message
+from assistant.server.problems import RESPONSES
+from assistant.service import Assistant
+from assistant.telemetry import render_metrics
+from assistant.wire import (
+    Event,
+    Health,
+    SandboxCreated,
+    SandboxRequest,
+    SandboxState,
+    TurnRequest,
+    TurnResponse,
+    WireModel,
+)
+
+EVENT_STREAM = "text/event-stream"
+
+router = APIRouter(responses=RESPONSES)
+
+
+class ThreadMessage(WireModel):
+    turn_id: str
+    role: str
+    text: str
+    agent: str | None
+    outcome: str | None
+    created_at: str
+
+
+class ThreadMessages(WireModel):
+    """Everything said in a thread, oldest first. A user message without an answer is one whose turn did not finish."""
+
+    thread_id: str
+    messages: list[ThreadMessage]
+
+
+def _assistant(request: Request) -> Assistant:
+    assistant = request.app.state.assistant
+    assert isinstance(assistant, Assistant)
+    return assistant
+
+
+def _loopback(request: Request) -> None:
+    host = request.client.host if request.client else ""
+    try:
+        local = ip_address(host).is_loopback
+    except ValueError:
+        local = host == "testclient"
+    if not local:
+        raise SandboxesClosed
+
+
+Serving = Annotated[Assistant, Depends(_assistant)]
+
+
+@router.post("/v1/turns", response_model=TurnResponse)
+async def take_turn(request: Request, turn: TurnRequest, assistant: Serving) -> Response:
+    """One turn: JSON, or an event stream when the client accepts `text/event-stream`."""
+    if EVENT_STREAM in request.headers.get("accept", ""):
+        return await _streamed(assistant, turn)
+    reply = await assistant.reply(turn)
+    return Response(reply.model_dump_json(), media_type="application/json")
+
+
+@router.post("/v1/turns/stream", response_class=StreamingResponse)
+async def stream_turn(turn: TurnRequest, assistant: Serving) -> StreamingResponse:
+    """One turn as server-sent events: `id`, `event` and `data` hold a wire event's id, type and JSON."""
+    return await _streamed(assistant, turn)
+
+
+@router.get("/v1/threads/{thread_id}")
+async def thread(
+    thread_id: str, assistant: Serving, user_id: Annotated[str, Query(max_length=200)] = "anonymous"
+) -> ThreadMessages:
+    found = await assistant.thread_messages(thread_id, user_id)
+    return ThreadMessages(thread_id=thread_id, messages=[_told(message) for message in found])
+
+
+@router.post("/v1/sandboxes", dependencies=[Depends(_loopback)])
+async def create_sandbox(sandbox: SandboxRequest, assistant: Serving) -> SandboxCreated:
+    """Only from this machine, and only where sandboxes are on."""
+    return SandboxCreated(sandbox=await assistant.create_sandbox(sandbox))
+
+
+@router.get("/v1/sandboxes/{sandbox}/state", dependencies=[Depends(_loopback)])
+async def sandbox_state(sandbox: str, assistant: Serving) -> SandboxState:
+    return await assistant.sandbox_state(sandbox)
+
+
+@router.get("/healthz")
+async def healthz(assistant: Serving) -> Health:
+    return assistant.health()
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(assistant: Serving) -> PlainTextResponse:
+    return PlainTextResponse(render_metrics(assistant.telemetry), media_type="text/plain; version=0.0.4")
+
+
+def _told(message: Message) -> ThreadMessage:
+    return ThreadMessage(
+        turn_id=message.turn_id,
+        role=message.role,
+        text=message.text,
+        agent=message.agent,
+        outcome=message.outcome,
+        created_at=message.created_at,
+    )
+
+
+async def _streamed(assistant: Assistant, turn: TurnRequest) -> StreamingResponse:
+    # The first event is awaited before the status line is sent, so that an unknown thread is still a 404.
+    events = assistant.stream(turn)
+    first = await anext(events)
+    return StreamingResponse(_lines(first, events), media_type=EVENT_STREAM, headers={"Cache-Control": "no-store"})
+
+
+async def _lines(first: Event, rest: AsyncGenerator[Event]) -> AsyncIterator[bytes]:
+    try:
+        yield _line(first)
+        async for event in rest:
+            yield _line(event)
+    finally:
+        await rest.aclose()
+
+
+def _line(event: Event) -> bytes:
+    return format_sse_event(data_str=event.model_dump_json(), event=event.type, id=str(event.id))

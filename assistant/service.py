@@ -1,0 +1,125 @@
+"""The assistant: takes a request, gives its events or its reply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from time import perf_counter
+from weakref import WeakValueDictionary
+
+import anyio
+import psutil
+from anyio.streams.memory import MemoryObjectSendStream
+
+from assistant.errors import UnknownThread, WrongPack
+from assistant.memory.threads import Message
+from assistant.spans import Spans
+from assistant.telemetry import Telemetry
+from assistant.turn import Turn, Workings
+from assistant.turn_log import TurnLog
+from assistant.wire import (
+    DoneEvent,
+    Event,
+    Health,
+    MetaEvent,
+    SandboxRequest,
+    SandboxState,
+    TurnRequest,
+    TurnResponse,
+)
+
+EVENTS_AHEAD = 256
+"""How far a turn may run ahead of whoever reads its events."""
+
+
+class Assistant:
+    """Open with `assistant.build.open_assistant`. Turns of one thread run one after the other, others side by side."""
+
+    def __init__(self, workings: Workings) -> None:
+        self._workings = workings
+        self._turns: set[asyncio.Task[None]] = set()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def stream(self, request: TurnRequest) -> AsyncGenerator[Event]:
+        """The events of one turn, ending with `done`. A reader that leaves early ends the turn; the message stays kept.
+
+        Raises `RequestError` before the first event.
+        """
+        started = perf_counter()
+        send, receive = anyio.create_memory_object_stream[Event](EVENTS_AHEAD)
+        task = asyncio.create_task(self._play(request, send, started))
+        self._turns.add(task)
+        task.add_done_callback(self._turns.discard)
+        with receive:
+            try:
+                async for event in receive:
+                    yield event
+                await task
+            finally:
+                task.cancel()
+
+    async def reply(self, request: TurnRequest) -> TurnResponse:
+        """The whole turn at once. Raises `RequestError`."""
+        events = [event async for event in self.stream(request)]
+        meta, done = events[0], events[-1]
+        assert isinstance(meta, MetaEvent) and isinstance(done, DoneEvent)
+        return TurnResponse(
+            thread_id=meta.thread_id,
+            turn_id=meta.turn_id,
+            agent=done.agent,
+            outcome=done.outcome,
+            text=done.text,
+            events=events,
+        )
+
+    async def create_sandbox(self, request: SandboxRequest) -> str:
+        """Raises `SandboxesClosed`, `WrongPack`."""
+        if request.pack != self._workings.pack.name:
+            raise WrongPack(request.pack, self._workings.pack.name)
+        return await self._workings.sandboxes.create(request)
+
+    async def sandbox_state(self, sandbox: str) -> SandboxState:
+        """Seed, fixtures and everything written since. Raises `SandboxesClosed`, `UnknownSandbox`."""
+        return SandboxState(sandbox=sandbox, state=await self._workings.sandboxes.merged(sandbox))
+
+    async def thread_messages(self, thread_id: str, user_id: str) -> list[Message]:
+        """Everything said in a user's thread, oldest first. Raises `UnknownThread`."""
+        thread = await self._workings.threads.find(thread_id)
+        if thread is None or thread.user_id != user_id:
+            raise UnknownThread(thread_id)
+        return await self._workings.threads.messages(thread_id)
+
+    def health(self) -> Health:
+        return Health(
+            status="ok",
+            pack=self._workings.pack.name,
+            model=self._workings.model_name,
+            memory_bytes=psutil.Process().memory_info().rss,
+        )
+
+    @property
+    def telemetry(self) -> Telemetry:
+        return self._workings.telemetry
+
+    async def close(self) -> None:
+        """End the turns still running."""
+        running = [task for task in self._turns if task is not asyncio.current_task()]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _play(self, request: TurnRequest, send: MemoryObjectSendStream[Event], started: float) -> None:
+        with send:
+            log = TurnLog(send.send, lambda: perf_counter() - started)
+            async with self._alone_in(request.thread_id):
+                await Turn(workings=self._workings, request=request, log=log, spans=Spans()).play()
+
+    @asynccontextmanager
+    async def _alone_in(self, thread_id: str | None) -> AsyncGenerator[None]:
+        if thread_id is None:
+            yield
+            return
+        lock = self._locks.setdefault(thread_id, asyncio.Lock())
+        async with lock:
+            yield

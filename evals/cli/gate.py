@@ -1,0 +1,75 @@
+"""`assay gate`, `report` and `ui`: judge, render and browse runs that are finished."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from evals.errors import UsageError
+
+
+@click.command()
+@click.argument("record", type=click.Path(path_type=Path))
+@click.option("--policy", type=click.Path(path_type=Path), help="Default: datasets/gates/<tier of the record>.yaml")
+@click.option("--baseline", type=click.Path(path_type=Path), help="A record to compare with.")
+def gate(record: Path, policy: Path | None, baseline: Path | None) -> int:
+    """Judge a finished run again; the exit code is the verdict.
+
+    \b
+    Example:
+      assay gate runs/20260615-100000-pr
+    """
+    from reports.gates.decide import decide
+    from reports.gates.policy import read_policy
+    from reports.gates.verdict import write_verdict
+    from reports.records import read_record, read_slots
+    from reports.render import render_run
+    from reports.terminal import print_verdict
+
+    folder = record if record.is_dir() else record.parent
+    found = read_record(folder / "record.json")
+    chosen = read_policy(policy or Path("datasets/gates") / f"{found.tier}.yaml")
+    before = read_record(baseline / "record.json" if baseline.is_dir() else baseline) if baseline else None
+    verdict = decide(found, read_slots(folder / "slots.jsonl"), chosen, baseline=before)
+    write_verdict(folder, verdict)
+    render_run(folder)
+    print_verdict(folder, sys.stdout)
+    return verdict.exit_code
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def report(folder: Path) -> None:
+    """Render a finished run again: report.html, summary.md, junit.xml.
+
+    \b
+    Example:
+      assay report runs/20260615-100000-pr
+    """
+    from reports.render import render_run
+
+    if not (folder / "verdict.json").is_file():
+        raise UsageError(f"{folder}: holds no verdict.json; give a finished run folder, or judge it with `assay gate {folder}`")
+    render_run(folder)
+    click.echo(folder / "report.html")
+
+
+@click.command()
+@click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
+def ui(runs: Path, port: int) -> int:
+    """Open MLflow on the ledger of the run folders.
+
+    \b
+    Example:
+      assay ui --port 5000
+    """
+    from reports.mlflow_store import ui_command
+
+    if not runs.is_dir():
+        raise UsageError(f"--runs {runs}: no such folder; run `assay release` first")
+    click.echo(f"MLflow on http://127.0.0.1:{port} (Ctrl-C stops)", err=True)
+    return subprocess.call(ui_command(runs, port=port))

@@ -1,0 +1,109 @@
+"""Entry of the `assay` command: lazy sub-commands, one sentence and one exit code per error."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import click
+
+INTERRUPTED = 130
+USAGE = 4
+BROKEN = 3
+COMMANDS = {
+    "release": "evals.cli.release:release",
+    "eval": "evals.cli.eval:evaluate",
+    "routing": "evals.cli.routing:routing",
+    "load": "evals.cli.load:load",
+    "gate": "evals.cli.gate:gate",
+    "report": "evals.cli.gate:report",
+    "cards": "evals.cli.cards:cards",
+    "serve": "evals.cli.serve:serve",
+    "chat": "evals.cli.serve:chat",
+    "mock-model": "evals.cli.serve:mock_model",
+    "doctor": "evals.cli.serve:doctor",
+    "setup": "evals.cli.serve:setup",
+    "ui": "evals.cli.gate:ui",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is asked for, so that `assay --help` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean `assay {near[0]}`?" if near else f"commands: {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="assay")
+def assay() -> None:
+    """Says, with statistics it can defend, whether this build of your assistant may ship.
+
+    Exit codes: 0 pass, 1 fail, 2 inconclusive, 3 invalid, 4 usage, 130 interrupted.
+
+    \b
+    Example:
+      assay release --tier pr
+    """
+
+
+def main() -> None:
+    """Run the command line and exit. No traceback reaches the user: an unexpected error is written to a file that is named."""
+    try:
+        result = assay.main(standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\ninterrupted; what was finished is kept", err=True)
+        code = INTERRUPTED
+    except click.ClickException as error:
+        click.echo(f"assay: {error.format_message()}", err=True)
+        code = USAGE
+    except BrokenPipeError:
+        code = 0
+    except Exception as error:  # noqa: BLE001  the edge of the program
+        code = _explain(error)
+    sys.exit(code)
+
+
+def _explain(error: Exception) -> int:
+    """Print an error's sentence and give its exit code; write the trace of an unexpected one to a file."""
+    from assistant.errors import AssistantError
+    from evals.errors import AssayError
+    from reports.gates.policy import PolicyError
+    from reports.records import RecordError
+
+    if isinstance(error, AssayError):
+        click.echo(f"assay: {error}", err=True)
+        return error.exit_code
+    if isinstance(error, AssistantError | PolicyError | RecordError):
+        click.echo(f"assay: {error}", err=True)
+        return USAGE
+    with tempfile.NamedTemporaryFile("w", prefix="assay-error-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    click.echo(f"assay: internal error ({type(error).__name__}: {error}); details are in {Path(file.name)}", err=True)
+    return BROKEN
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Checks of a transcript against its card, each a pydantic-evals evaluator."""

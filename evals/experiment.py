@@ -1,0 +1,136 @@
+"""Playing a plan: bounded concurrency, a journal line per finished play, every slot in exactly one state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_evals.evaluators import EvaluationReason, EvaluatorContext
+from pydantic_evals.otel.span_tree import SpanTree
+
+from evals.errors import AssayError
+from evals.evaluators.table import Check
+from evals.journal import FinishedPlay, Journal
+from evals.plan import Plan, PlannedPlay, slot_for
+from evals.targets.target import Target
+from evals.transcript import Transcript, Turn
+from reports.records import Slot, SlotState, Stage
+
+Progress = Callable[[int, int], None]
+_FAULT_STAGES: dict[str, Stage] = {"agent_error": "model", "timeout": "model", "infra_error": "network"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """`plays` in plan order; a play that never happened is absent and its slots are `not_run`."""
+
+    plays: Sequence[FinishedPlay]
+    slots: Sequence[Slot]
+
+
+async def run_plan(plan: Plan, target: Target, journal: Journal, *, concurrency: int = 4, progress: Progress | None = None) -> Played:
+    """Play what the journal does not hold yet. Cancelling keeps what is finished."""
+    limit = asyncio.Semaphore(concurrency)
+    done = len(journal.finished)
+
+    async def one(play: PlannedPlay) -> None:
+        nonlocal done
+        async with limit:
+            transcript = await _play(target, play)
+            journal.add(FinishedPlay(transcript=transcript, slots=judge(play, transcript)))
+        done += 1
+        if progress:
+            progress(done, len(plan.plays))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for play in plan.plays:
+                if play.key not in journal.finished:
+                    group.create_task(one(play))
+    except* AssayError as errors:
+        raise errors.exceptions[0] from None
+    return collect(plan, journal)
+
+
+async def _play(target: Target, play: PlannedPlay) -> Transcript:
+    """The isolation point around a play: what the engine or a target's driver raises is `infra_error`, never the assistant's failure."""
+    try:
+        return await target.play(play.card, play.repeat)
+    except AssayError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        reason = f"{type(error).__name__}: {error}"
+        return Transcript(
+            card=play.card.id, repeat=play.repeat, turns=[], visible=target.visible, fault="infra_error", fault_reason=reason
+        )
+
+
+def collect(plan: Plan, journal: Journal) -> Played:
+    """All slots of the plan in plan order; those of plays that did not finish are `not_run`."""
+    plays: list[FinishedPlay] = []
+    slots: list[Slot] = []
+    for play in plan.plays:
+        finished = journal.finished.get(play.key)
+        if finished is None:
+            slots += [slot_for(play, check, "not_run", "the run ended before this play") for check in play.checks]
+        else:
+            plays.append(finished)
+            slots += finished.slots
+    return Played(plays=plays, slots=slots)
+
+
+def judge(play: PlannedPlay, transcript: Transcript) -> list[Slot]:
+    """One slot per planned check. A play that broke off gives all its slots the state of what broke it."""
+    if transcript.fault is not None:
+        state = _fault_state(transcript.fault)
+        stage = _FAULT_STAGES[state]
+        return [slot_for(play, check, state, transcript.fault_reason, stage=stage) for check in play.checks]
+    broken = next((turn.error for turn in transcript.turns if turn.error), None)
+    if broken is not None:
+        return [slot_for(play, check, "agent_error", broken, stage="model") for check in play.checks]
+    return [_judge_one(play, check, transcript) for check in play.checks]
+
+
+def _judge_one(play: PlannedPlay, check: Check, transcript: Transcript) -> Slot:
+    try:
+        result = check.evaluator.evaluate(_context(play, transcript))
+    except Exception as error:  # noqa: BLE001  the isolation point around an evaluator: its fault is ours, never the assistant's
+        return slot_for(play, check, "judge_error", f"evaluator `{check.name}` raised {type(error).__name__}: {error}", stage="judge")
+    if not isinstance(result, EvaluationReason):
+        return slot_for(play, check, "judge_error", f"evaluator `{check.name}` gave no verdict", stage="judge")
+    if result.value is True:
+        return slot_for(play, check, "pass", result.reason or "")
+    return slot_for(play, check, "fail", result.reason or "", stage=_blame(check, transcript))
+
+
+def _blame(check: Check, transcript: Transcript) -> Stage:
+    """A tool that failed or a wrong route explains a wrong answer better than the model does."""
+    if check.stage == "model" and any(call.ok is False for turn in transcript.turns for call in turn.tool_calls):
+        return "tool"
+    return check.stage
+
+
+def _context(play: PlannedPlay, transcript: Transcript) -> EvaluatorContext[list[str], Transcript, Any]:
+    return EvaluatorContext(
+        name=play.card.id,
+        inputs=[turn.user for turn in play.card.turns],
+        metadata=play.card,
+        expected_output=None,
+        output=transcript,
+        duration=sum(turn.duration_s or 0.0 for turn in transcript.turns),
+        _span_tree=SpanTree(),
+        attributes={},
+        metrics=_counts(transcript.turns),
+    )
+
+
+def _counts(turns: Sequence[Turn]) -> dict[str, int | float]:
+    return {"turns": len(turns), "tool_calls": sum(len(turn.tool_calls) for turn in turns)}
+
+
+def _fault_state(fault: str) -> SlotState:
+    if fault == "agent_error" or fault == "timeout":
+        return fault
+    return "infra_error"

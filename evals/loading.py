@@ -1,0 +1,94 @@
+"""Cards under load: compiled into the script that `loadtests` plays, and every loaded turn scored against its card afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from assistant.wire import EventAdapter
+from evals.cards import Card, Solution
+from evals.experiment import judge
+from evals.plan import PlannedPlay
+from evals.evaluators.table import checks_for, measurable
+from evals.transcript import Transcript, Visible, turn_from_events
+from loadtests.samples import Sample
+from reports.records import Estimate, Slot
+from reports.statistics.proportions import clustered_rate
+
+_UNDER_LOAD = Visible(route=True, tools=True, citations=True, outcome=True, state=False, timings=False)
+
+
+def loadable(cards: Sequence[Card]) -> list[Card]:
+    """Cards that can be played by many users at once: no injected faults, no language model required."""
+    return [card for card in cards if not card.faults and card.requires is None]
+
+
+def write_script(cards: Sequence[Card], path: Path, *, pack: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for card in cards:
+            row = {
+                "id": card.id,
+                "weight": card.weight,
+                "user_id": card.user,
+                "sandbox": {"pack": pack, "fixtures": card.fixtures, "faults": []},
+                "turns": [{"text": turn.user} for turn in card.turns],
+            }
+            file.write(json.dumps(row) + "\n")
+
+
+def score_samples(samples: Sequence[Sample], cards: Sequence[Card]) -> list[Slot]:
+    """One slot per loaded turn: did it say and do what its card expects of that turn?"""
+    by_id = {card.id: card for card in cards}
+    return [_score(sample, by_id[sample.conversation]) for sample in samples]
+
+
+def load_metrics(slots: Sequence[Slot], samples: Sequence[Sample], *, objective_s: float, window_s: float) -> dict[str, Estimate | None]:
+    """The share of attempted turns that are right, and how many a second are answered, in time and right."""
+    if not samples:
+        return {"load.correct_rate": None, "load.correct_goodput_per_s": None}
+    sessions: dict[int, list[bool]] = {}
+    good = 0
+    for slot, sample in zip(slots, samples, strict=True):
+        right = slot.state == "pass"
+        sessions.setdefault(sample.session, []).append(right)
+        good += right and sample.t_done is not None and sample.t_done - sample.t_plan <= objective_s
+    n = len(samples)
+    goodput = Estimate(
+        value=good / window_s, low=None, high=None, k=good, n=n, planned=n, confidence=0.95, method="answered, in time and right, a second"
+    )
+    rate = clustered_rate([(sum(members), len(members)) for members in sessions.values()], planned=n)
+    return {"load.correct_rate": rate, "load.correct_goodput_per_s": goodput}
+
+
+def _score(sample: Sample, card: Card) -> Slot:
+    one = _one_turn(card, sample.turn)
+    play = PlannedPlay(card=one, repeat=0, checks=[check for check in checks_for(one) if measurable(check, _UNDER_LOAD)])
+    slots = judge(play, _transcript(sample, one))
+    worst = next((slot for slot in slots if slot.state != "pass"), slots[0])
+    return Slot(
+        slot_id=f"load/{sample.sample}",
+        suite="load",
+        card=sample.sample,
+        repeat=0,
+        evaluator="correct",
+        state=worst.state,
+        reason="" if worst.state == "pass" else f"{card.id} turn {sample.turn}: {worst.evaluator}: {worst.reason}",
+        stage=worst.stage,
+        labels={"card": card.id, "area": card.area},
+    )
+
+
+def _one_turn(card: Card, number: int) -> Card:
+    """The card reduced to one of its turns (1-based): what a loaded turn is held to."""
+    solution = Solution(turns=[card.reference.turns[number - 1]])
+    return card.model_copy(update={"turns": [card.turns[number - 1]], "reference": solution, "expect_state": {}, "absent_state": {}})
+
+
+def _transcript(sample: Sample, card: Card) -> Transcript:
+    if not sample.ok:
+        fault = "timeout" if sample.outcome in {"timeout", "censored"} else "agent_error"
+        return Transcript(card=card.id, repeat=0, turns=[], visible=_UNDER_LOAD, fault=fault, fault_reason=f"outcome {sample.outcome}")
+    events = [EventAdapter.validate_python(event) for event in sample.events]
+    turn = turn_from_events(card.turns[0].user, events, (sample.t_done or sample.t_plan) - sample.t_plan)
+    return Transcript(card=card.id, repeat=0, turns=[turn], visible=_UNDER_LOAD)

@@ -1,0 +1,80 @@
+"""Slots before anything is played: the denominator of a run, fixed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evals.cards import Card
+from evals.evaluators.table import Check, checks_for, measurable
+from evals.transcript import Visible
+from reports.records import Slot, SlotState, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedPlay:
+    """One card, one repeat, and the checks this target can show."""
+
+    card: Card
+    repeat: int
+    checks: Sequence[Check]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.card.id, self.repeat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """`not_measurable`: check name -> why this target cannot show it, with the cards concerned. Such checks are no slots."""
+
+    plays: Sequence[PlannedPlay]
+    not_measurable: Mapping[str, str]
+
+    @property
+    def slot_count(self) -> int:
+        return sum(len(play.checks) for play in self.plays)
+
+
+def plan_cards(cards: Sequence[Card], *, repeats: int, visible: Visible, llm: bool) -> Plan:
+    """Plan every card `repeats` times. Cards that require an LLM are left out, and listed, when `llm` is false."""
+    hidden: dict[str, list[str]] = {}
+    plays: list[PlannedPlay] = []
+    for card in cards:
+        if card.requires == "llm" and not llm:
+            hidden.setdefault("requires: llm", []).append(card.id)
+            continue
+        checks = checks_for(card)
+        shown = [check for check in checks if measurable(check, visible)]
+        for check in checks:
+            if check not in shown:
+                hidden.setdefault(check.name, []).append(card.id)
+        plays += [PlannedPlay(card=card, repeat=repeat, checks=shown) for repeat in range(repeats)]
+    return Plan(plays=plays, not_measurable={name: _why(name, ids) for name, ids in hidden.items()})
+
+
+def slot_for(play: PlannedPlay, check: Check, state: SlotState, reason: str = "", *, stage: Stage | None = None) -> Slot:
+    card = play.card
+    agents = sorted({agent for turn in card.turns for agent in _agents(turn.expect.agent)})
+    return Slot(
+        slot_id=f"cards/{card.id}/{play.repeat}/{check.name}",
+        suite="cards",
+        card=card.id,
+        repeat=play.repeat,
+        evaluator=check.name,
+        state=state,
+        reason=reason,
+        stage=stage,
+        labels={"area": card.area, "severity": card.severity, "agent": "+".join(agents), "title": card.title},
+    )
+
+
+def _agents(expected: str | list[str] | None) -> list[str]:
+    return [] if expected is None else [expected] if isinstance(expected, str) else expected
+
+
+def _why(name: str, ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+    if name == "requires: llm":
+        return f"{len(ids)} cards need a language model: {shown}"
+    return f"this target does not show what `{name}` needs ({len(ids)} cards: {shown})"

@@ -1,0 +1,1 @@
+"""Agent-selection accuracy: data, measurement and robustness."""

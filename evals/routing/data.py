@@ -1,0 +1,85 @@
+"""Labelled utterances and conversations for agent selection, read from JSON lines; every fault is reported at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evals.catalog import nearest, validation_faults
+from evals.errors import UsageError
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Utterance(_Row):
+    """`agent` is the label that counts; `none` means out of scope. Intervals cluster by `family`."""
+
+    id: str
+    text: Annotated[str, Field(min_length=1)]
+    agent: str
+    intent: str | None = None
+    family: str = ""
+
+
+class LabelledTurn(_Row):
+    text: Annotated[str, Field(min_length=1)]
+    agent: str
+
+
+class LabelledConversation(_Row):
+    id: str
+    family: str = ""
+    turns: Annotated[list[LabelledTurn], Field(min_length=1)]
+
+
+RowT = TypeVar("RowT", bound=_Row)
+
+
+def read_utterances(path: Path, *, agents: Sequence[str]) -> list[Utterance]:
+    """Raises `UsageError` with one line per fault."""
+    rows = _read(path, Utterance)
+    _check([(row.id, row.agent) for row in rows], path, agents)
+    return rows
+
+
+def read_conversations(path: Path, *, agents: Sequence[str]) -> list[LabelledConversation]:
+    """Raises `UsageError` with one line per fault."""
+    rows = _read(path, LabelledConversation)
+    _check([(row.id, turn.agent) for row in rows for turn in row.turns], path, agents)
+    return rows
+
+
+def _read(path: Path, row_type: type[RowT]) -> list[RowT]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    rows: list[RowT] = []
+    faults: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            data: Any = json.loads(line)
+            rows.append(row_type.model_validate(data))
+        except json.JSONDecodeError as error:
+            faults.append(f"{path}: line {number}: not JSON ({error.msg})")
+        except ValidationError as error:
+            faults += [f"{path}: line {number}: {fault}" for fault in validation_faults(error, row_type)]
+    if not rows and not faults:
+        faults.append(f"{path}: holds no row; write one JSON object a line")
+    if faults:
+        raise UsageError("\n".join(faults))
+    return rows
+
+
+def _check(labels: Sequence[tuple[str, str]], path: Path, agents: Sequence[str]) -> None:
+    faults = [f"{path}: row {row}: field `agent`: unknown {agent!r}{nearest(agent, agents)}" for row, agent in labels if agent not in agents]
+    if faults:
+        raise UsageError("\n".join(faults))

@@ -1,0 +1,76 @@
+"""A pack's shipped router measured on its test set, and its conversations through the whole assistant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from assistant.encoder import SentenceEncoder
+from assistant.routing import RouteContext, Router
+from evals.routing.data import read_conversations, read_utterances
+from evals.routing.measure import (
+    confusion,
+    conversation_metrics,
+    conversation_slots,
+    reliability,
+    route_all,
+    routing_metrics,
+    routing_slots,
+)
+from evals.suites import Progress, SuiteResult
+from evals.targets.inprocess import InProcessTarget, pack_facts
+from evals.targets.opening import CARD_CLOCK, private_environ
+from evals.transcript import Transcript
+from reports.records import Slot
+
+_EVERY = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutingRun:
+    pack: str
+    tests: Path
+    conversations: Path | None
+    store: Path
+    environ: Mapping[str, str]
+
+
+async def run_routing(run: RoutingRun, progress: Progress) -> SuiteResult:
+    """Decide every utterance alone, then play the conversations turn by turn. Raises `UsageError` for faulty data."""
+    environ = private_environ(run.environ, run.store)
+    facts = pack_facts(run.pack, environ)
+    labels = [*facts.agents, "none"]
+    utterances = read_utterances(run.tests, agents=labels)
+    encoder = SentenceEncoder.load(facts.encoder, cache_dir=facts.cache_dir)
+    router = Router.load(facts.folder, encoder, facts.cache_dir)
+    router.decide("warm up", RouteContext())
+    outcomes = []
+    for start in range(0, len(utterances), _EVERY):
+        outcomes += route_all(utterances[start : start + _EVERY], lambda text: router.decide(text, RouteContext()))
+        progress("routing", len(outcomes), len(utterances))
+    turns, transcripts = await _play_conversations(run, environ, labels, progress)
+    return SuiteResult(
+        slots=[*routing_slots(outcomes), *turns],
+        metrics={**routing_metrics(outcomes, agents=labels, planned=len(utterances)), **conversation_metrics(turns)},
+        tables={"confusion": confusion(outcomes, labels), "reliability": reliability(outcomes)},
+        transcripts=transcripts,
+    )
+
+
+async def _play_conversations(run: RoutingRun, environ: Mapping[str, str], labels: list[str], progress: Progress) -> tuple[list[Slot], list[Transcript]]:
+    if run.conversations is None:
+        return [], []
+    conversations = read_conversations(run.conversations, agents=labels)
+    slots: list[Slot] = []
+    transcripts: list[Transcript] = []
+    async with InProcessTarget(environ, pack=run.pack, now=CARD_CLOCK) as target:
+        for number, conversation in enumerate(conversations, start=1):
+            sandbox = await target.sandbox()
+            turns, thread = await target.converse([turn.text for turn in conversation.turns], user="crew", sandbox=sandbox)
+            slots += conversation_slots(conversation, turns)
+            transcripts.append(
+                Transcript(card=conversation.id, repeat=0, turns=turns, visible=target.visible, thread_id=thread)
+            )
+            progress("conversations", number, len(conversations))
+    return slots, transcripts

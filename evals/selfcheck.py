@@ -1,0 +1,34 @@
+"""A card may gate only when its reference passes every check and its sabotage fails the one it names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evals.cards import Card
+from evals.catalog import nearest, unknown_names
+from evals.evaluators.table import CHECK_NAMES, checks_for
+from evals.experiment import judge
+from evals.plan import PlannedPlay
+from evals.targets.inprocess import PackFacts
+from evals.targets.scripted import sabotage_of, scripted_transcript
+
+
+def card_faults(cards: Sequence[Card], facts: PackFacts) -> list[str]:
+    """Everything that is wrong with the cards of a pack, one line each."""
+    faults = unknown_names(cards, agents=facts.agents, tools=facts.tools, documents=facts.documents)
+    for card in cards:
+        faults += solution_faults(card)
+    return faults
+
+
+def solution_faults(card: Card) -> list[str]:
+    """Lines that say where the reference fails or the sabotage goes unnoticed."""
+    play = PlannedPlay(card=card, repeat=0, checks=checks_for(card))
+    failed = [slot for slot in judge(play, scripted_transcript(card, card.reference)) if slot.state != "pass"]
+    faults = [f"card {card.id}: reference fails `{slot.evaluator}`: {slot.reason}" for slot in failed]
+    if card.sabotage.fails not in CHECK_NAMES:
+        return [*faults, f"card {card.id}: field `sabotage.fails`: unknown {card.sabotage.fails!r}{nearest(card.sabotage.fails, CHECK_NAMES)}"]
+    caught = {slot.evaluator for slot in judge(play, scripted_transcript(card, sabotage_of(card))) if slot.state != "pass"}
+    if card.sabotage.fails not in caught:
+        faults.append(f"card {card.id}: sabotage is not caught by `{card.sabotage.fails}` (caught by: {', '.join(sorted(caught)) or 'nothing'})")
+    return faults

@@ -1,0 +1,84 @@
+"""A served assistant in its own process, started for one measurement and stopped with everything it started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from evals.errors import TargetError
+
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    url: str
+    pid: int
+
+
+@contextmanager
+def served_assistant(
+    arguments: Sequence[str], *, environ: Mapping[str, str], log: Path, patience_s: float = 30.0
+) -> Iterator[Served]:
+    """Run `assay serve ARGUMENTS` on a free loopback port until the block ends.
+
+    Raises `TargetError` when it does not answer `/healthz` within `patience_s`; its output is in `log`.
+    """
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "evals.cli.main", "serve", "--port", str(port), *arguments]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=dict(environ), start_new_session=True
+        )
+        try:
+            _wait(process, url, log, patience_s)
+            yield Served(url=url, pid=process.pid)
+        finally:
+            _stop(process)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path, patience_s: float) -> None:
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise TargetError(f"the assistant did not start (exit {process.returncode}): {_last_line(log)}; its output is in {log}")
+        try:
+            if httpx2.get(f"{url}/healthz", timeout=2.0).is_success:
+                return
+        except httpx2.HTTPError:
+            pass
+        time.sleep(_POLL_S)
+    raise TargetError(f"the assistant did not answer at {url} within {patience_s:g} s; its output is in {log}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    for signum, patience_s in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        if process.poll() is not None:
+            return
+        try:
+            os.killpg(process.pid, signum)
+            process.wait(patience_s)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no output"

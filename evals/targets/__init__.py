@@ -1,0 +1,1 @@
+"""What can be measured: targets that play a card and return a transcript."""

@@ -1,0 +1,144 @@
+"""What one play of one card left to judge: turns with answers, routes, tool calls, citations and timings.
+
+A transcript is built from the wire events of each turn, or from whatever a plain callable returned. `Visible` says what the target
+can show; an evaluator never reads what is not visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from assistant.wire import CitationEvent, DoneEvent, ErrorEvent, Event, HandoffEvent, RouteEvent, ToolCallEvent, ToolResultEvent, UsageEvent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visible:
+    """What a target can show beside the text of its answers."""
+
+    route: bool = False
+    tools: bool = False
+    citations: bool = False
+    outcome: bool = False
+    state: bool = False
+    timings: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolCall:
+    """`ok` null: the call got no result."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    ok: bool | None = None
+    result: Any = None
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Citation:
+    document: str
+    passage: str
+    quote: str = ""
+    exists: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One user message and what came back. `error` is set when no answer came."""
+
+    user: str
+    text: str
+    agent: str | None = None
+    outcome: str | None = None
+    route: Mapping[str, Any] | None = None
+    handoff: Mapping[str, Any] | None = None
+    tool_calls: Sequence[ToolCall] = ()
+    citations: Sequence[Citation] = ()
+    usage: Mapping[str, Any] | None = None
+    timings: Mapping[str, float] = field(default_factory=dict[str, float])
+    duration_s: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcript:
+    """All turns of one card and repeat. `fault` names what stopped the play: `agent_error`, `timeout` or `infra_error`."""
+
+    card: str
+    repeat: int
+    turns: Sequence[Turn]
+    visible: Visible
+    state: Mapping[str, Mapping[str, Any]] | None = None
+    thread_id: str | None = None
+    fault: str | None = None
+    fault_reason: str = ""
+
+
+def turn_from_events(user: str, events: Sequence[Event], duration_s: float | None) -> Turn:
+    """Fold the wire events of one turn. A stream without `done` gives a turn with `error`."""
+    done = next((event for event in events if isinstance(event, DoneEvent)), None)
+    failure = next((event for event in events if isinstance(event, ErrorEvent)), None)
+    route = next((event for event in events if isinstance(event, RouteEvent)), None)
+    handoff = next((event for event in events if isinstance(event, HandoffEvent)), None)
+    usage = next((event for event in events if isinstance(event, UsageEvent)), None)
+    error = failure.message if failure else None
+    if done is None and error is None:
+        error = "the stream ended without a `done` event"
+    return Turn(
+        user=user,
+        text=done.text if done else "",
+        agent=done.agent if done else None,
+        outcome=done.outcome if done else None,
+        route=route.model_dump(exclude={"id", "t_s", "type"}) if route else None,
+        handoff=handoff.model_dump(exclude={"id", "t_s", "type"}) if handoff else None,
+        tool_calls=_tool_calls(events),
+        citations=[
+            Citation(document=event.document, passage=event.passage, quote=event.quote, exists=event.exists)
+            for event in events
+            if isinstance(event, CitationEvent)
+        ],
+        usage=usage.model_dump(exclude={"id", "t_s", "type"}) if usage else None,
+        timings=dict(done.timings) if done else {},
+        duration_s=duration_s,
+        error=error,
+    )
+
+
+def _tool_calls(events: Sequence[Event]) -> list[ToolCall]:
+    results = {event.call_id: event for event in events if isinstance(event, ToolResultEvent)}
+    calls: list[ToolCall] = []
+    for event in events:
+        if isinstance(event, ToolCallEvent):
+            result = results.get(event.call_id)
+            calls.append(
+                ToolCall(
+                    tool=event.tool,
+                    arguments=event.arguments,
+                    ok=result.ok if result else None,
+                    result=result.result if result else None,
+                    duration_s=result.duration_s if result else None,
+                )
+            )
+    return calls
+
+
+def transcript_to_json(transcript: Transcript) -> dict[str, Any]:
+    return asdict(transcript)
+
+
+def transcript_from_json(data: Mapping[str, Any]) -> Transcript:
+    """Inverse of `transcript_to_json`. Raises `TypeError` or `KeyError` on a foreign shape."""
+    plain = {name: value for name, value in data.items() if name not in {"turns", "visible"}}
+    return Transcript(turns=[turn_from_json(turn) for turn in data["turns"]], visible=Visible(**data["visible"]), **plain)
+
+
+def turn_from_json(data: Mapping[str, Any]) -> Turn:
+    known = {item.name for item in fields(Turn)}
+    plain = {name: value for name, value in data.items() if name in known - {"tool_calls", "citations"}}
+    return Turn(
+        tool_calls=[ToolCall(**call) for call in data.get("tool_calls", ())],
+        citations=[Citation(**citation) for citation in data.get("citations", ())],
+        **plain,
+    )

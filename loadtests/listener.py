@@ -1,0 +1,72 @@
+"""Listener: Locust's request events become sample lines, histograms and a progress file. Locust's side of the wall."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import IO, Any
+
+from loadtests.campaign import WorkerReport, write_json
+from loadtests.histogram import Histogram
+from loadtests.samples import Sample, sample_line
+from loadtests.timing import response_s, sched_lag_s, ttft_s
+from loadtests.users import Campaign, floor_json
+
+PROGRESS_EVERY_S = 0.5
+
+
+class Recorder:
+    """Writes each turn once it ends; a kill loses at most the line being written."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+        self._histograms = {name: Histogram() for name in ("response_s", "ttft_s", "sched_lag_s", "gap_s", "stutter_s")}
+        self._done = 0
+        self._errors = 0
+        self._told = 0.0
+        config = campaign.config
+        path = config.samples / f"worker-{campaign.worker}.jsonl"
+        self._file: IO[str] = path.open("w", encoding="utf-8", buffering=1)
+
+    def on_request(self, context: Mapping[str, Any], **_: object) -> None:
+        """Take one turn from Locust's `request` event."""
+        sample: Sample = context["sample"]
+        self._file.write(sample_line(sample))
+        if sample.phase == "steady":
+            self._measure(sample, context["gaps_s"])
+        now = self._campaign.clock()
+        if now - self._told >= PROGRESS_EVERY_S:
+            self._told = now
+            row = {"t_s": now, "done": self._done, "errors": self._errors}
+            write_json(self._campaign.config.folder / f"progress-{self._campaign.worker}.json", row)
+
+    def on_quitting(self, **_: object) -> None:
+        """Write the worker's report once its campaign is over; one that was stopped earlier leaves none."""
+        self._file.close()
+        campaign = self._campaign
+        if not campaign.finished:
+            return
+        report = WorkerReport(
+            worker=campaign.worker,
+            slots_exhausted=campaign.slots_exhausted,
+            sandboxes=campaign.sandboxes.available,
+            sessions=campaign.started,
+            gauge=campaign.gauge,
+            calibration=floor_json(campaign.floor),
+            histograms={name: histogram.as_json() for name, histogram in self._histograms.items()},
+        )
+        report.write(campaign.config.folder)
+
+    def _measure(self, sample: Sample, gaps_s: list[float]) -> None:
+        self._done += 1
+        self._errors += not sample.ok
+        self._histograms["response_s"].add(response_s(sample))
+        self._histograms["ttft_s"].add(ttft_s(sample))
+        lag = sched_lag_s(sample)
+        if lag is not None:
+            with contextlib.suppress(ValueError):
+                self._histograms["sched_lag_s"].add(lag)
+        for gap in gaps_s:
+            self._histograms["gap_s"].add(gap)
+        if gaps_s:
+            self._histograms["stutter_s"].add(max(gaps_s))

@@ -1,0 +1,294 @@
+"""Runner: one load run from plan to result. The plain side of the wall: Locust runs in processes of its own.
+
+Every process that the runner starts has its own process group and is ended in every case, by force if it must be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests.campaign import CONFIG_VARIABLE, WORKER_VARIABLE, WorkerConfig, read_json, read_reports, write_json
+from loadtests.evidence import Evidence
+from loadtests.resources import Sampler, Usage, alive
+from loadtests.samples import Sample, read_samples
+from loadtests.schedule import plan_sessions, planned_turns
+from loadtests.script import read_script, script_digest
+from loadtests.stream import TURN_PATH, TurnClient
+from loadtests.summary import metrics, tables
+from loadtests.traffic import TrafficProfile
+from loadtests.validity import broken
+from reports.records import Estimate
+
+POLL_S = 0.05
+READY_S = 60.0
+"""How long workers may take to import, calibrate and make the first sandboxes."""
+HEAD_START_S = 0.3
+OVERTIME_S = 15.0
+"""How long after the drain a worker may still need to end by itself."""
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run is: seconds into `total_s` (drain not counted), measured turns ended of those planned, and how many failed."""
+
+    t_s: float
+    total_s: float
+    done: int
+    planned: int
+    errors: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadPlan:
+    """One run. `server_pid`: root of the server's process tree, to watch its resources; null when it is not ours.
+
+    `calibration_s` 0 skips the calibration (the run then says nothing about the client's floor).
+    """
+
+    profile: TrafficProfile
+    script: Path
+    base_url: str
+    out_dir: Path
+    server_pid: int | None
+    seed: int
+    progress: Callable[[Progress], None] | None = None
+    workers: int = 1
+    calibration_s: float = 2.0
+    turn_path: str = TURN_PATH
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadResult:
+    """`broken`: why the run proves nothing about the target (empty: it can be judged). `samples` is the folder of sample files.
+
+    `load` and `digests` are for the record's provenance: runs compare only when these are equal.
+    """
+
+    metrics: dict[str, Estimate | None]
+    tables: dict[str, Any]
+    broken: list[str]
+    samples: Path
+    planned_turns: int
+    window_s: float
+    duration_s: float
+    load: dict[str, str]
+    digests: dict[str, str]
+
+    def measured(self) -> Iterator[Sample]:
+        """The measured turns, streamed from the sample files."""
+        return (sample for sample in read_samples(self.samples) if sample.phase == "steady")
+
+
+def run_load(plan: LoadPlan) -> LoadResult:
+    """Play the plan against its target and conclude. Blocks for about `warmup_s + duration_s` plus drain and a few seconds.
+
+    Leaves `samples/*.jsonl` and `load/` in `out_dir`. Raises `ScriptError` for a faulty script. Everything that the target or the
+    generator does wrong is in the result; Ctrl-C passes through after the processes are gone.
+    """
+    started = time.monotonic()
+    sessions = plan_sessions(plan.profile, read_script(plan.script), seed=plan.seed)
+    folder, samples = _folders(plan.out_dir)
+    with ExitStack() as stack:
+        url = stack.enter_context(_calibration_server(folder)) if plan.calibration_s > 0 else None
+        config = WorkerConfig(
+            profile=plan.profile,
+            script=plan.script.resolve(),
+            base_url=plan.base_url,
+            turn_path=plan.turn_path,
+            seed=plan.seed,
+            workers=plan.workers,
+            folder=folder,
+            samples=samples,
+            calibration_url=url,
+            calibration_s=plan.calibration_s,
+            parent_pid=os.getpid(),
+        )
+        config.write()
+        workers = [stack.enter_context(_worker(config, number)) for number in range(plan.workers)]
+        ended_early, server, generator = _campaign(plan, workers, config, planned_turns(sessions))
+    turns = list(read_samples(samples))
+    evidence = Evidence(
+        profile=plan.profile,
+        sessions=sessions,
+        samples=turns,
+        reports=read_reports(folder, plan.workers),
+        server=server,
+        generator=generator,
+        survived=_survived(plan, turns),
+        ended_early=ended_early,
+    )
+    return LoadResult(
+        metrics=metrics(evidence),
+        tables=tables(evidence),
+        broken=broken(evidence),
+        samples=samples,
+        planned_turns=evidence.planned,
+        window_s=plan.profile.arrivals.duration_s,
+        duration_s=time.monotonic() - started,
+        load=_load(plan),
+        digests={"traffic": _digest(plan.profile), "script": script_digest(plan.script)},
+    )
+
+
+def _campaign(
+    plan: LoadPlan, workers: list[subprocess.Popen[bytes]], config: WorkerConfig, planned: int
+) -> tuple[str, list[Usage], list[Usage]]:
+    """See the workers through: ready, start, end. Why one ended early (or nothing), and what was sampled beside them."""
+    reason = _wait_ready(workers, config)
+    if reason:
+        return reason, [], []
+    zero = time.monotonic() + HEAD_START_S
+    write_json(config.folder / "start.json", {"zero": zero})
+    profile = plan.profile
+    total_s = profile.warmup_s + profile.arrivals.duration_s
+    deadline = zero + total_s + profile.drain_s + OVERTIME_S
+    pids = [] if plan.server_pid is None else [plan.server_pid]
+    with Sampler(pids, zero=zero) as server, Sampler([worker.pid for worker in workers], zero=zero) as generator:
+        while any(worker.poll() is None for worker in workers) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+            if plan.progress is not None:
+                plan.progress(_progress(config, time.monotonic() - zero, total_s, planned))
+    if any(worker.poll() is None for worker in workers):
+        reason = f"A load generator did not end {OVERTIME_S:g} s after the drain and was stopped."
+    elif any(worker.returncode != 0 for worker in workers):
+        reason = _exit_reason(workers, config)
+    return reason, server.usages, generator.usages
+
+
+def _wait_ready(workers: list[subprocess.Popen[bytes]], config: WorkerConfig) -> str:
+    deadline = time.monotonic() + READY_S + config.calibration_s
+    waiting = set(range(len(workers)))
+    while waiting:
+        waiting = {number for number in waiting if not (config.folder / f"ready-{number}.json").exists()}
+        if any(worker.poll() is not None for worker in workers):
+            return _exit_reason(workers, config)
+        if time.monotonic() > deadline:
+            return f"The load generator was not ready within {READY_S:g} s."
+        time.sleep(POLL_S)
+    return ""
+
+
+def _exit_reason(workers: list[subprocess.Popen[bytes]], config: WorkerConfig) -> str:
+    number = next(number for number, worker in enumerate(workers) if worker.poll() not in {None, 0})
+    code = workers[number].returncode
+    return f"Load generator {number} ended with status {code}; its output is in {config.folder / f'locust-{number}.log'}."
+
+
+def _progress(config: WorkerConfig, t_s: float, total_s: float, planned: int) -> Progress:
+    rows = [row for number in range(config.workers) if (row := read_json(config.folder / f"progress-{number}.json")) is not None]
+    done, errors = (sum(row[name] for row in rows) for name in ("done", "errors"))
+    return Progress(t_s=max(0.0, t_s), total_s=total_s, done=done, planned=planned, errors=errors)
+
+
+@contextmanager
+def _worker(config: WorkerConfig, number: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A headless Locust. It runs in the campaign's folder, so that no Locust configuration of the caller's folder reaches it."""
+    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtests" / "locustfile.py"), "--headless", "--only-summary"]
+    command += ["--loglevel", "WARNING", "--exit-code-on-error", "0"]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    environ |= {CONFIG_VARIABLE: str(config.folder / "config.json"), WORKER_VARIABLE: str(number)}
+    environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environ.get("PYTHONPATH"))))
+    with (config.folder / f"locust-{number}.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=config.folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            _end(process)
+
+
+@contextmanager
+def _calibration_server(folder: Path) -> Iterator[str]:
+    with (folder / "calibration.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "loadtests.calibration"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process and its group; what does not go when asked is killed."""
+    for signum, patience_s in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
+        if process.poll() is not None:
+            break
+        os.killpg(process.pid, signum)
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            continue
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+
+
+def _folders(out_dir: Path) -> tuple[Path, Path]:
+    """The campaign's folder and the samples' folder, without what an earlier run left there."""
+    folder, samples = (out_dir / name for name in ("load", "samples"))
+    for place, pattern in ((folder, "*.json"), (samples, "*.jsonl")):
+        place.mkdir(parents=True, exist_ok=True)
+        for old in place.glob(pattern):
+            old.unlink()
+    return folder.resolve(), samples.resolve()
+
+
+def _survived(plan: LoadPlan, samples: list[Sample]) -> bool | None:
+    """Whether the target still answers; null when it never did."""
+    if not any(sample.status is not None for sample in samples):
+        return None
+    if plan.server_pid is not None and not alive(plan.server_pid):
+        return False
+    client = TurnClient(base_url=plan.base_url, timeout_s=5.0)
+    connection = client.connection(5.0)
+    try:
+        connection.request("GET", client.path("/healthz"))
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def _load(plan: LoadPlan) -> dict[str, str]:
+    arrivals = plan.profile.arrivals
+    return {
+        "profile": plan.profile.name,
+        "arrivals": arrivals.pattern,
+        "turns_per_s": f"{arrivals.rate_per_s:g}",
+        "duration_s": f"{arrivals.duration_s:g}",
+        "model": plan.profile.model,
+        "seed": str(plan.seed),
+        "workers": str(plan.workers),
+    }
+
+
+def _digest(profile: TrafficProfile) -> str:
+    return hashlib.sha256(profile.model_dump_json().encode()).hexdigest()

@@ -1,0 +1,156 @@
+"""Validity: whether the load generator can be believed. A reason here means that nothing may be concluded about the target.
+
+A target that is too slow fills the client's slots; while the generator is idle that is the target's fault and no reason here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Any
+
+from loadtests.evidence import Evidence
+from loadtests.samples import Sample
+
+LAG_P50_S = 0.010
+SHARE_OF_OBJECTIVE = 0.05
+"""What the client may add at its 99th percentile, as a share of the tightest objective."""
+RATE_TOLERANCE = 0.01
+BUSY_CPU = 0.80
+LITTLE_TOLERANCE = 0.05
+LITTLE_SLACK = 0.5
+"""Turns in flight that sampling alone may be off by, where few are in flight."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Little:
+    """Little's law over the measured window: turns in flight as counted, and as the samples' durations imply."""
+
+    counted: float | None
+    implied: float
+
+    @property
+    def consistent(self) -> bool:
+        if self.counted is None:
+            return False
+        return abs(self.counted - self.implied) <= max(LITTLE_TOLERANCE * self.implied, LITTLE_SLACK)
+
+
+def broken(evidence: Evidence) -> list[str]:
+    """Why this run proves nothing about the target, in sentences; empty when it can be used."""
+    if evidence.ended_early:
+        return [evidence.ended_early]
+    if any(report is None for report in evidence.reports):
+        return ["A load generator ended before its campaign, so part of the load was never sent."]
+    if evidence.survived is None:
+        return ["The target never answered a single turn, so there is nothing to judge."]
+    checks = (*_lag(evidence), *_rate(evidence), _processor(evidence), _little(evidence), *_floor(evidence), _warm(evidence))
+    return [reason for reason in checks if reason]
+
+
+def own_lags(evidence: Evidence) -> list[float]:
+    """Seconds by which the client alone delayed each measured conversation: before it was taken up, and between having its slot and
+    sandbox and sending."""
+    sent = {sample.session: sample.t_send for sample in evidence.measured if sample.turn == 1}
+    lags: list[float] = []
+    for row in evidence.started:
+        t_send, t_ready = sent.get(row["session"]), row["t_ready"]
+        after = max(0.0, t_send - t_ready) if t_send is not None and t_ready is not None else 0.0
+        lags.append(max(0.0, row["t_taken"] - row["t_plan"]) + after)
+    return lags
+
+
+def _lag(evidence: Evidence) -> list[str]:
+    lags = own_lags(evidence)
+    if not lags:
+        return []
+    middle, tail = median(lags), rank(lags, 0.99)
+    limit = max(LAG_P50_S, SHARE_OF_OBJECTIVE * evidence.profile.tightest_objective_s)
+    reasons: list[str] = []
+    if middle >= LAG_P50_S:
+        reasons.append(f"The generator sent turns {middle:.3f} s late in the median; below {LAG_P50_S} s it can be believed.")
+    if tail > limit:
+        reasons.append(f"The generator sent turns {tail:.3f} s late at the 99th percentile; up to {limit:.3f} s can be believed.")
+    return reasons
+
+
+def _rate(evidence: Evidence) -> list[str]:
+    """Conversations taken up against the schedule; waiting for a slot comes after that and is the target's doing."""
+    planned = sum(session.phase == "steady" for session in evidence.sessions)
+    rows = evidence.started
+    missing = planned - len(rows)
+    reasons = [f"The generator never started {missing} of {planned} conversations."] if missing else []
+    due = rows[-1]["t_plan"] - rows[0]["t_plan"] if len(rows) > 1 else 0.0
+    if due > 0:
+        took = max(row["t_taken"] for row in rows) - min(row["t_taken"] for row in rows)
+        if abs(due / took - 1) > RATE_TOLERANCE:
+            reasons.append(f"The generator started conversations at {due / took:.1%} of the planned rate; 99 % to 101 % can be believed.")
+    return reasons
+
+
+def _processor(evidence: Evidence) -> str:
+    cpu = generator_cpu(evidence)
+    if cpu is None or cpu < BUSY_CPU * len(evidence.reports):
+        return ""
+    return f"The generator kept {cpu:.2f} processors busy; up to {BUSY_CPU * len(evidence.reports):.2f} can be believed."
+
+
+def _little(evidence: Evidence) -> str:
+    law = little(evidence)
+    if law.consistent:
+        return ""
+    counted = "none" if law.counted is None else f"{law.counted:.2f}"
+    return f"Turns in flight do not add up: {counted} were counted, the samples imply {law.implied:.2f} (Little's law)."
+
+
+def _floor(evidence: Evidence) -> list[str]:
+    limit = SHARE_OF_OBJECTIVE * evidence.profile.tightest_objective_s
+    reasons: list[str] = []
+    for report in evidence.workers:
+        if report.calibration is None:
+            continue
+        floor = report.calibration["response_p99_s"]
+        if floor is None:
+            reasons.append("The generator's calibration brought no answer, so what the client adds is unknown.")
+        elif floor > limit:
+            reasons.append(f"The client alone adds {floor:.3f} s at the 99th percentile; up to {limit:.3f} s can be believed.")
+    return reasons
+
+
+def _warm(evidence: Evidence) -> str:
+    return "" if evidence.measured else "No measured turn was played."
+
+
+def generator_cpu(evidence: Evidence) -> float | None:
+    """Mean processors that the generator used in the measured window; null when it was not watched."""
+    usages = evidence.within_window(evidence.generator)
+    return fmean(usage.cpu for usage in usages) if usages else None
+
+
+def little(evidence: Evidence) -> Little:
+    start, end = evidence.window
+    counts = [_gauge_mean(report.gauge, start, end) for report in evidence.workers]
+    known = [count for count in counts if count is not None]
+    implied = sum(_overlap(sample, start, end) for sample in evidence.samples) / (end - start)
+    return Little(counted=sum(known) if known and len(known) == len(evidence.reports) else None, implied=implied)
+
+
+def _gauge_mean(gauge: Sequence[tuple[float, int, int]], start: float, end: float) -> float | None:
+    inside = [in_flight for t_s, in_flight, _ in gauge if start <= t_s < end]
+    return fmean(inside) if inside else None
+
+
+def _overlap(sample: Sample, start: float, end: float) -> float:
+    """Seconds of the window during which the turn was in flight."""
+    finish = end if sample.t_done is None else sample.t_done
+    return max(0.0, min(finish, end) - max(sample.t_plan, start))
+
+
+def rank(values: Sequence[float], q: float) -> float:
+    """Nearest-rank quantile of at least one value."""
+    return sorted(values)[min(len(values) - 1, int(q * len(values)))]
+
+
+def as_row(law: Little) -> dict[str, Any]:
+    return {"counted": law.counted, "implied": law.implied, "consistent": law.consistent}

@@ -1,0 +1,1 @@
+"""Policies, and the verdict they give on a record."""

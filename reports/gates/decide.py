@@ -1,0 +1,193 @@
+"""The verdict on a record: one pure function from evidence and policy to pass, fail, inconclusive or invalid."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from reports.format import count, listing, plural, share
+from reports.gates.counting import CardCount, Counts, count_slots
+from reports.gates.lines import judge_line
+from reports.gates.policy import Policy
+from reports.gates.verdict import EXIT_CODES, JUDGED_STATES, FailingCard, GateResult, GateState, Verdict, VerdictWord
+from reports.records import Record, Slot, Stage
+
+REPRODUCE = "assay eval --card {card}"
+CRITICAL_GATE = "critical_cards"
+
+
+def decide(
+    record: Record, slots: Iterable[Slot], policy: Policy, *, baseline: Record | None = None, reproduce: str = REPRODUCE
+) -> Verdict:
+    """Judge a record by a policy. Pure: same inputs, same verdict.
+
+    `slots` is read once, as a stream. Evidence that is broken for the whole run gives `invalid`; else any failed gate gives
+    `fail`, then `invalid`, then `inconclusive`, then `pass`. `reproduce` is the command shown with a failing card, `{card}` its
+    shell-quoted id.
+    """
+    counts = count_slots(slots)
+    gates = [result for line in policy.lines for result in judge_line(line, record, policy, baseline)]
+    if policy.critical_cards == "all_repeats":
+        gates.insert(0, _critical_gate(record, counts))
+    gates = [_naming_cards(gate, counts) for gate in gates]
+    faults = _run_faults(record, counts, policy, gates)
+    word = _word(faults, gates)
+    blame = _most(counts.stages)
+    stopping = [gate for gate in gates if gate.state in JUDGED_STATES and gate.state != "pass"]
+    ordered = sorted(stopping, key=lambda gate: (_RANK.index(gate.state), not gate.critical))
+    return Verdict(
+        verdict=word,
+        exit_code=EXIT_CODES[word],
+        sentence=_headline(word, faults, gates, ordered),
+        reasons=[*faults, *(f"{gate.title}: {gate.sentence}" for gate in ordered)],
+        run_id=record.run_id,
+        policy=policy.name,
+        tier=record.tier,
+        gates=gates,
+        failures=_failures(counts, reproduce),
+        blame=blame,
+        stage_counts={str(stage): number for stage, number in counts.stages.items()},
+        suite_counts=counts.suites,
+    )
+
+
+_RANK: tuple[GateState, ...] = ("fail", "invalid", "inconclusive", "pass", "no_baseline", "not_measured", "not_in_tier")
+
+
+def _run_faults(record: Record, counts: Counts, policy: Policy, gates: list[GateResult]) -> list[str]:
+    """Why the evidence of the whole run is unusable, a sentence each."""
+    faults = [text if text.endswith(".") else f"{text}." for text in record.broken]
+    if counts.answered is False:
+        faults.append("The assistant never answered, so nothing could be measured.")
+    faults += _lost_slots(record.slot_counts, counts)
+    for suite, total in counts.suites.items():
+        unjudged, planned = total["unjudged"], total["planned"]
+        if unjudged > policy.max_unjudged * planned:
+            allowed = share(policy.max_unjudged)
+            faults.append(
+                f"{count(unjudged)} of {count(planned)} planned {suite} repeats could not be judged, allowed {allowed}."
+            )
+    if not any(gate.state in JUDGED_STATES for gate in gates):
+        faults.append("No gate could be judged in this tier on this target.")
+    return faults
+
+
+def _lost_slots(recorded: Mapping[str, Mapping[str, int]], counts: Counts) -> list[str]:
+    faults: list[str] = []
+    for suite in sorted({*recorded, *counts.states}):
+        there, here = sum(recorded.get(suite, {}).values()), sum(counts.states.get(suite, {}).values())
+        if there != here:
+            faults.append(f"The record counts {count(there)} {suite} slots, slots.jsonl holds {count(here)}: evidence was lost.")
+    return faults
+
+
+def _critical_gate(record: Record, counts: Counts) -> GateResult:
+    cards = [card for card in counts.cards if card.labels.get("severity") == "critical"]
+    failed = [card for card in cards if card.failed]
+    unjudged = [card for card in cards if card.unjudged and not card.failed]
+    state, sentence = _critical_state(record, cards, failed, unjudged)
+    return GateResult(
+        id=CRITICAL_GATE,
+        metric=CRITICAL_GATE,
+        title="Critical cards pass every repeat",
+        area="Answers",
+        state=state,
+        sentence=sentence,
+        limit="all_repeats",
+        threshold=float(len(cards)),
+        bound="point",
+        tiers=[record.tier],
+        critical=True,
+        why="One failure of a critical card stops a release, whatever the rates say.",
+        cards=[card.card for card in failed or unjudged],
+    )
+
+
+def _critical_state(
+    record: Record, cards: list[CardCount], failed: list[CardCount], unjudged: list[CardCount]
+) -> tuple[GateState, str]:
+    if not cards:
+        reason = record.not_measurable.get("cards")
+        return "not_measured", f"No critical card was played{f': {reason}' if reason else ''}."
+    if failed:
+        first = failed[0]
+        reason = next((check.reason for check in first.checks if not check.advisory and check.reason), "").rstrip(".")
+        lead = f"Critical card {first.card} fails {count(first.failed)} of {plural(first.repeats, 'repeats')}"
+        others = listing([card.card for card in failed[1:]])
+        return "fail", f"{lead}{f': {reason}' if reason else ''}.{f' So do {others}.' if others else ''}"
+    if unjudged:
+        names = listing([card.card for card in unjudged])
+        return "invalid", f"{count(len(unjudged))} of {plural(len(cards), 'critical cards')} could not be judged: {names}."
+    return "pass", f"All {plural(len(cards), 'critical cards')} passed every repeat."
+
+
+def _naming_cards(gate: GateResult, counts: Counts) -> GateResult:
+    """A card gate that does not pass names the cards that failed within it."""
+    if gate.cards or gate.state not in ("fail", "inconclusive") or not gate.metric.startswith("cards."):
+        return gate
+    parts = gate.metric.removeprefix("cards.").removesuffix("pass_rate").strip(".").split(".")
+    wanted = {"agent": parts[1]} if len(parts) == 2 else {"area": parts[0]} if parts != [""] else {}
+    if gate.metric == "cards.tool_success":
+        wanted = {}
+    names = [card.card for card in counts.cards if card.failed and all(card.labels.get(k) == v for k, v in wanted.items())]
+    return replace(gate, cards=names)
+
+
+def _word(faults: list[str], gates: list[GateResult]) -> VerdictWord:
+    if faults:
+        return "invalid"
+    states = {gate.state for gate in gates}
+    order: tuple[VerdictWord, ...] = ("fail", "invalid", "inconclusive")
+    for word in order:
+        if word in states:
+            return word
+    return "pass"
+
+
+def _headline(word: VerdictWord, faults: list[str], gates: list[GateResult], stopping: list[GateResult]) -> str:
+    if faults:
+        more = f" {plural(len(faults) - 1, 'more faults')} below." if len(faults) > 1 else ""
+        return f"{faults[0]} Nothing is concluded about the assistant.{more}"
+    if word == "pass":
+        judged = [gate for gate in gates if gate.state == "pass"]
+        unseen = sum(gate.state == "not_measured" for gate in gates)
+        left = f" {plural(unseen, 'lines')} not measured." if unseen else ""
+        return f"{'All ' if len(judged) > 1 else ''}{plural(len(judged), 'gates')} hold{'s' if len(judged) == 1 else ''}.{left}"
+    first = stopping[0]
+    lead = first.sentence if first.id == CRITICAL_GATE else f"{first.title}: {first.sentence}"
+    also = [text for state in ("fail", "invalid", "inconclusive") if (text := _others(state, stopping[1:]))]
+    return f"{lead} Of the other gates, {listing(also)}." if also else lead
+
+
+def _others(state: str, rest: list[GateResult]) -> str:
+    number = sum(gate.state == state for gate in rest)
+    if not number:
+        return ""
+    verb = {"fail": ("fails", "fail"), "invalid": ("is invalid", "are invalid"), "inconclusive": ("is open", "are open")}[state]
+    return f"{count(number)} more {verb[number > 1]}"
+
+
+def _failures(counts: Counts, reproduce: str) -> list[FailingCard]:
+    """Failing cards first by severity, then by name; unjudged ones after all failed ones."""
+    order = {"critical": 0, "major": 1, "minor": 2}
+    cards = [card for card in counts.cards if card.failed or card.unjudged]
+    cards.sort(key=lambda card: (not card.failed, order.get(card.labels.get("severity", ""), 3), card.card))
+    return [
+        FailingCard(
+            card=card.card,
+            labels=dict(card.labels),
+            repeats=card.repeats,
+            passed=card.passed,
+            failed=card.failed,
+            unjudged=card.unjudged,
+            stage=_most(card.stages),
+            checks=card.checks,
+            reproduce=reproduce.replace("{card}", shlex.quote(card.card)),
+        )
+        for card in cards
+    ]
+
+
+def _most(stages: Mapping[Stage, int]) -> Stage | None:
+    return max(sorted(stages), key=lambda stage: stages[stage], default=None)
