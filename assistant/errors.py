@@ -40,6 +40,13 @@ class StateReadOnly(AssistantError):
         super().__init__("The store is read-only at the moment; nothing was changed. Try again later.")
 
 
+class AssistantClosed(AssistantError):
+    """The assistant was closed while a turn was running."""
+
+    def __init__(self) -> None:
+        super().__init__("The assistant is closing and the turn was ended; the message is kept, send it again later.")
+
+
 class RequestError(AssistantError):
     """The caller named something that is not there. `code` is stable and meant for programs."""
 

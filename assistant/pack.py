@@ -59,7 +59,7 @@ class PackAgent:
 @dataclass(frozen=True, kw_only=True)
 class Pack:
     """A checked pack. `handoffs` says to which agents each agent may hand the conversation; `seed` is the state a sandbox
-    starts from; `variables` are handed to every prompt."""
+    starts from; `variables` are handed to every prompt: those of pack.yaml and one per shared text (`prompts/_style.md` is `style`)."""
 
     name: str
     title: str
@@ -112,7 +112,7 @@ class Pack:
             out_of_scope_reply=entry.out_of_scope_reply,
             greeting_reply=entry.greeting_reply or entry.out_of_scope_reply,
             handoffs={name: allowed.get(name, frozenset[str]()) - {name} for name in entry.agents},
-            variables=entry.variables,
+            variables={**_partials(folder), **entry.variables},
             seed=seed,
         )
 
@@ -241,6 +241,11 @@ def _cross_check(entry: _PackEntry, folder: Path) -> list[PackFault]:
             field = f"agents.{name}.prompt"
             faults.append(PackFault(file="pack.yaml", field=field, fault=fault, nearest=nearest(agent.prompt, prompts)))
     return faults
+
+
+def _partials(folder: Path) -> dict[str, str]:
+    """Text shared by the prompts: `prompts/_style.md` is the variable `style`."""
+    return {path.stem[1:]: path.read_text(encoding="utf-8").strip() for path in sorted((folder / "prompts").glob("_*.md"))}
 
 
 def _from_tools(fault: ToolFault) -> PackFault:

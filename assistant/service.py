@@ -12,8 +12,8 @@ import anyio
 import psutil
 from anyio.streams.memory import MemoryObjectSendStream
 
-from assistant.errors import UnknownThread, WrongPack
-from assistant.memory.threads import Message
+from assistant.errors import AssistantClosed, UnknownThread, WrongPack
+from assistant.memory import Message, StoredEvent
 from assistant.spans import Spans
 from assistant.telemetry import Telemetry
 from assistant.turn import Turn, Workings
@@ -44,7 +44,7 @@ class Assistant:
     async def stream(self, request: TurnRequest) -> AsyncGenerator[Event]:
         """The events of one turn, ending with `done`. A reader that leaves early ends the turn; the message stays kept.
 
-        Raises `RequestError` before the first event.
+        Raises `RequestError` before the first event, and `AssistantClosed` when the assistant is closed meanwhile.
         """
         started = perf_counter()
         send, receive = anyio.create_memory_object_stream[Event](EVENTS_AHEAD)
@@ -55,7 +55,10 @@ class Assistant:
             try:
                 async for event in receive:
                     yield event
-                await task
+                await asyncio.wait([task])
+                if task.cancelled():
+                    raise AssistantClosed
+                task.result()
             finally:
                 task.cancel()
 
@@ -89,6 +92,10 @@ class Assistant:
         if thread is None or thread.user_id != user_id:
             raise UnknownThread(thread_id)
         return await self._workings.threads.messages(thread_id)
+
+    async def turn_events(self, turn_id: str) -> list[StoredEvent]:
+        """What a finished turn told, without tokens and without `done`; empty for a turn that is unknown or unfinished."""
+        return await self._workings.threads.events(turn_id)
 
     def health(self) -> Health:
         return Health(

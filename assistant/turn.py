@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import uuid4
 
+from pydantic_ai import RunUsage
+
 from assistant.agents.answer import Answer, AnswerRun
 from assistant.agents.factory import Specialist
 from assistant.agents.handoff import Route, open_question, settle
@@ -16,8 +18,7 @@ from assistant.agents.knowledge import citations
 from assistant.deps import PassageSearch
 from assistant.errors import UnknownThread
 from assistant.faults import Faults
-from assistant.memory.sandboxes import Sandboxes
-from assistant.memory.threads import FinishedTurn, Thread, ThreadStore
+from assistant.memory import FinishedTurn, Opened, Said, Sandboxes, Thread, ThreadStore
 from assistant.pack import Pack
 from assistant.routing import NO_AGENT, Decision, RouteContext
 from assistant.spans import Spans
@@ -78,34 +79,37 @@ class Turn:
 
     async def play(self) -> None:
         """Raises `RequestError` before the first event, and nothing that a request can cause after it."""
-        thread, faults = await self._accept()
+        faults = self.workings.sandboxes.faults(self.request.sandbox)
+        opened = await self._accept()
         try:
-            route = self._route(thread)
-            await self._tell_route(thread, route)
-            answer = await self._answer(thread, route, faults)
-            await self._conclude(thread, route, answer)
+            route = self._route(opened.thread)
+            await self._tell_route(opened.thread, route)
+            answer = await (self._decline(route) if route.agent == NO_AGENT else self._answer(opened, route, faults))
+            await self._conclude(opened.thread, route, answer)
         except Exception as error:  # noqa: BLE001 - a turn must end with `done`, whatever broke it; the cause is logged
             _log.exception("turn %s broke", self.turn_id)
             await self._give_up(error)
 
-    async def _accept(self) -> tuple[Thread, Faults]:
+    async def _accept(self) -> Opened:
         work, request = self.workings, self.request
         started = self.log.now()
-        faults = work.sandboxes.faults(request.sandbox)
-        found = None if request.thread_id is None else await work.threads.find(request.thread_id)
-        if request.thread_id is not None and (found is None or found.user_id != request.user_id or found.pack != work.pack.name):
-            raise UnknownThread(request.thread_id)
-        thread = found or Thread(
-            thread_id=uuid4().hex, user_id=request.user_id, pack=work.pack.name, agent=None, pending=None, previous_text=None
+        said = Said(
+            thread_id=request.thread_id,
+            turn_id=self.turn_id,
+            user_id=request.user_id,
+            pack=work.pack.name,
+            text=request.message,
+            at=work.now(),
         )
-        await work.threads.accept(thread, turn_id=self.turn_id, text=request.message, now=work.now(), new=found is None)
+        opened = await work.threads.accept(said)
+        if opened is None:
+            raise UnknownThread(request.thread_id or "")
+        thread_id = opened.thread.thread_id
         await self.log.emit(
-            MetaEvent(
-                **self.log.stamp(), pack=work.pack.name, thread_id=thread.thread_id, turn_id=self.turn_id, model=work.model_name
-            )
+            MetaEvent(**self.log.stamp(), pack=work.pack.name, thread_id=thread_id, turn_id=self.turn_id, model=work.model_name)
         )
         await self._ended("load", started)
-        return thread, faults
+        return opened
 
     def _route(self, thread: Thread) -> Route:
         context = RouteContext(current_agent=thread.agent, pending=thread.pending is not None, previous_text=thread.previous_text)
@@ -130,10 +134,8 @@ class Turn:
             )
         )
 
-    async def _answer(self, thread: Thread, route: Route, faults: Faults) -> Answer:
-        if route.agent == NO_AGENT:
-            return await self._decline(route)
-        work = self.workings
+    async def _answer(self, opened: Opened, route: Route, faults: Faults) -> Answer:
+        work, thread = self.workings, opened.thread
         routed = self.log.now() - self.timings["route_s"]
         specialist = work.specialists[route.agent]
         deps = specialist.deps_type(
@@ -143,9 +145,6 @@ class Turn:
             thread_id=thread.thread_id,
             now=work.now,
         )
-        started = self.log.now()
-        history = (await work.threads.conversation(thread.thread_id)).messages if thread.agent or thread.previous_text else []
-        self.timings["load_s"] += self.log.now() - started
 
         async def switched() -> None:
             if route.handoff_from is not None:
@@ -162,7 +161,7 @@ class Turn:
             specialist=specialist, deps=deps, log=self.log, spans=self.spans, faults=faults, on_first_request=switched
         )
         started = self.log.now()
-        answer = await run.answer(self.request.message, history, timeout_s=work.timeout_s)
+        answer = await run.answer(self.request.message, opened.history(), timeout_s=work.timeout_s)
         await self._ended("agent", started)
         return answer
 
@@ -170,7 +169,8 @@ class Turn:
         greeted = route.decision.intent == GREETING_INTENT
         text = self.workings.pack.greeting_reply if greeted else self.workings.pack.out_of_scope_reply
         await self.log.emit(TokenEvent(**self.log.stamp(), text=text))
-        return Answer.plain(self.request.message, text, outcome="answered" if greeted else "refused")
+        # Nobody's turn stays out of what the agents read, so that an open question is still the last thing said.
+        return Answer(text=text, outcome="answered" if greeted else "refused", messages=[], usage=RunUsage(), model_name=None)
 
     async def _conclude(self, thread: Thread, route: Route, answer: Answer) -> None:
         for citation in citations(answer.text, self.workings.knowledge):
@@ -212,6 +212,7 @@ class Turn:
             messages=answer.messages,
             thread_agent=thread.agent if declined else route.agent,
             pending=thread.pending if declined else open_question(answer.messages),
+            previous_text=thread.previous_text if declined else self.request.message,
             events=self.log.kept(),
         )
         await self.workings.threads.finish(finished, self.workings.now())

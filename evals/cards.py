@@ -32,15 +32,19 @@ class ToolExpectation(CardModel):
 class Expectation(CardModel):
     """What must hold for one turn. An absent field checks nothing."""
 
-    agent: str | list[str] | None = Field(None, description="The agent that must answer, or any one of a list")
-    tools: list[ToolExpectation] | None = Field(None, description="Tool calls that must occur; an empty list: none may occur")
-    order: Literal["exact", "in_order", "any_order"] = Field("in_order", description="How `tools` are matched")
-    forbid_tools: list[str] = Field([], description="Tools that must not be called")
-    say: list[Said] = Field([], description="Phrases the answer must contain; numbers with units match across F and C")
-    not_say: list[str] = Field([], description="Phrases the answer must not contain")
-    cite: list[str] | bool | None = Field(None, description="Documents of which at least one must be cited; true: any; false: none")
-    handoff: bool | None = Field(None, description="Whether this turn moves to another specialist")
-    outcome: str | list[str] | None = Field(None, description="answered, refused, abstained, degraded or error")
+    agent: str | list[str] | None = Field(default=None, description="The agent that must answer, or any one of a list")
+    tools: list[ToolExpectation] | None = Field(
+        default=None, description="Tool calls that must occur; an empty list: none may occur"
+    )
+    order: Literal["exact", "in_order", "any_order"] = Field(default="in_order", description="How `tools` are matched")
+    forbid_tools: list[str] = Field(default=[], description="Tools that must not be called")
+    say: list[Said] = Field(default=[], description="Phrases the answer must contain; numbers with units match across F and C")
+    not_say: list[str] = Field(default=[], description="Phrases the answer must not contain")
+    cite: list[str] | bool | None = Field(
+        default=None, description="Documents of which at least one must be cited; true: any; false: none"
+    )
+    handoff: bool | None = Field(default=None, description="Whether this turn moves to another specialist")
+    outcome: str | list[str] | None = Field(default=None, description="answered, refused, abstained, degraded or error")
 
 
 class CardTurn(CardModel):
@@ -70,7 +74,7 @@ class ScriptedTurn(CardModel):
     agent: str | None = None
     outcome: str = "answered"
     tools: list[ScriptedTool] = []
-    cite: list[str] = Field([], description="Passages as document#passage")
+    cite: list[str] = Field(default=[], description="Passages as document#passage")
 
 
 class Solution(CardModel):
@@ -109,9 +113,11 @@ class Card(CardModel):
     budgets: Budgets = Budgets()
     turns: Annotated[list[CardTurn], Field(min_length=1)]
     expect_state: dict[str, list[dict[str, JsonValue]]] = Field(
-        {}, description="Per collection: each row must be contained in some row of the end state (`_key` matches the key)"
+        default={}, description="Per collection: each row must be contained in some row of the end state (`_key` matches the key)"
     )
-    absent_state: dict[str, list[dict[str, JsonValue]]] = Field({}, description="Per collection: rows no row of the end state may contain")
+    absent_state: dict[str, list[dict[str, JsonValue]]] = Field(
+        default={}, description="Per collection: rows no row of the end state may contain"
+    )
     reference: Solution
     sabotage: Sabotage
     known_issue: KnownIssue | None = None
@@ -119,7 +125,9 @@ class Card(CardModel):
     @model_validator(mode="after")
     def _solutions_fit_turns(self) -> Card:
         if len(self.reference.turns) != len(self.turns):
-            raise ValueError(f"reference: has {len(self.reference.turns)} turns, the card has {len(self.turns)}; write one entry per turn")
+            raise ValueError(
+                f"reference: has {len(self.reference.turns)} turns, the card has {len(self.turns)}; write one entry per turn"
+            )
         beyond = [number for number in self.sabotage.turns if not 1 <= number <= len(self.turns)]
         if beyond:
             raise ValueError(f"sabotage.turns: {beyond[0]} is not a turn of this card; use 1 to {len(self.turns)}")

@@ -30,7 +30,9 @@ class Played:
     slots: Sequence[Slot]
 
 
-async def run_plan(plan: Plan, target: Target, journal: Journal, *, concurrency: int = 4, progress: Progress | None = None) -> Played:
+async def run_plan(
+    plan: Plan, target: Target, journal: Journal, *, concurrency: int = 4, progress: Progress | None = None
+) -> Played:
     """Play what the journal does not hold yet. Cancelling keeps what is finished."""
     limit = asyncio.Semaphore(concurrency)
     done = len(journal.finished)
@@ -97,7 +99,9 @@ def _judge_one(play: PlannedPlay, check: Check, transcript: Transcript) -> Slot:
     try:
         result = check.evaluator.evaluate(_context(play, transcript))
     except Exception as error:  # noqa: BLE001  the isolation point around an evaluator: its fault is ours, never the assistant's
-        return slot_for(play, check, "judge_error", f"evaluator `{check.name}` raised {type(error).__name__}: {error}", stage="judge")
+        return slot_for(
+            play, check, "judge_error", f"evaluator `{check.name}` raised {type(error).__name__}: {error}", stage="judge"
+        )
     if not isinstance(result, EvaluationReason):
         return slot_for(play, check, "judge_error", f"evaluator `{check.name}` gave no verdict", stage="judge")
     if result.value is True:

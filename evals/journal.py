@@ -47,9 +47,11 @@ class Journal:
             finished = _continue(path, digest) if path.exists() and path.stat().st_size else {}
             journal = cls(path, finished)
             if not path.stat().st_size:
-                journal._write({"kind": "plan", "digest": digest})
+                journal.write({"kind": "plan", "digest": digest})
         except OSError as error:
-            raise EvidenceError(f"{path}: cannot be written: {error.strerror}; free some space or choose another --out") from error
+            raise EvidenceError(
+                f"{path}: cannot be written: {error.strerror}; free some space or choose another --out"
+            ) from error
         return journal
 
     def add(self, play: FinishedPlay) -> None:
@@ -60,16 +62,22 @@ class Journal:
             "slots": [asdict(slot) for slot in play.slots],
         }
         try:
-            self._write(row)
+            self.write(row)
         except OSError as error:
-            raise EvidenceError(f"{self.path}: cannot be written: {error.strerror}; free some space, then continue with --resume") from error
+            raise EvidenceError(
+                f"{self.path}: cannot be written: {error.strerror}; free some space, then continue with --resume"
+            ) from error
         self.finished[play.key] = play
 
-    def close(self) -> None:
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         os.fsync(self._file.fileno())
         self._file.close()
 
-    def _write(self, row: dict[str, Any]) -> None:
+    def write(self, row: dict[str, Any]) -> None:
+        """Append one line. Raises `OSError`."""
         line = json.dumps(row, sort_keys=True).encode() + b"\n"
         if self._file.write(line) != len(line):
             raise OSError(28, "No space left on device")
@@ -80,7 +88,9 @@ def _continue(path: Path, digest: str) -> dict[tuple[str, int], FinishedPlay]:
     if not rows or rows[0].get("kind") != "plan":
         raise EvidenceError(f"{path}: does not begin with a plan; choose another --out")
     if rows[0]["digest"] != digest:
-        raise UsageError(f"{path}: was written for another plan (cards, repeats or target changed); start afresh with another --out")
+        raise UsageError(
+            f"{path}: was written for another plan (cards, repeats or target changed); start afresh with another --out"
+        )
     plays = [
         FinishedPlay(transcript=transcript_from_json(row["transcript"]), slots=[Slot(**slot) for slot in row["slots"]])
         for row in rows[1:]

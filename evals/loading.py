@@ -8,9 +8,9 @@ from pathlib import Path
 
 from assistant.wire import EventAdapter
 from evals.cards import Card, Solution
+from evals.evaluators.table import checks_for, measurable
 from evals.experiment import judge
 from evals.plan import PlannedPlay
-from evals.evaluators.table import checks_for, measurable
 from evals.transcript import Transcript, Visible, turn_from_events
 from loadtests.samples import Sample
 from reports.records import Estimate, Slot
@@ -43,7 +43,9 @@ def score_samples(samples: Sequence[Sample], cards: Sequence[Card]) -> list[Slot
     return [_score(sample, by_id[sample.conversation]) for sample in samples]
 
 
-def load_metrics(slots: Sequence[Slot], samples: Sequence[Sample], *, objective_s: float, window_s: float) -> dict[str, Estimate | None]:
+def load_metrics(
+    slots: Sequence[Slot], samples: Sequence[Sample], *, objective_s: float, window_s: float
+) -> dict[str, Estimate | None]:
     """The share of attempted turns that are right, and how many a second are answered, in time and right."""
     if not samples:
         return {"load.correct_rate": None, "load.correct_goodput_per_s": None}
@@ -55,7 +57,14 @@ def load_metrics(slots: Sequence[Slot], samples: Sequence[Sample], *, objective_
         good += right and sample.t_done is not None and sample.t_done - sample.t_plan <= objective_s
     n = len(samples)
     goodput = Estimate(
-        value=good / window_s, low=None, high=None, k=good, n=n, planned=n, confidence=0.95, method="answered, in time and right, a second"
+        value=good / window_s,
+        low=None,
+        high=None,
+        k=good,
+        n=n,
+        planned=n,
+        confidence=0.95,
+        method="answered, in time and right, a second",
     )
     rate = clustered_rate([(sum(members), len(members)) for members in sessions.values()], planned=n)
     return {"load.correct_rate": rate, "load.correct_goodput_per_s": goodput}
@@ -82,13 +91,17 @@ def _score(sample: Sample, card: Card) -> Slot:
 def _one_turn(card: Card, number: int) -> Card:
     """The card reduced to one of its turns (1-based): what a loaded turn is held to."""
     solution = Solution(turns=[card.reference.turns[number - 1]])
-    return card.model_copy(update={"turns": [card.turns[number - 1]], "reference": solution, "expect_state": {}, "absent_state": {}})
+    return card.model_copy(
+        update={"turns": [card.turns[number - 1]], "reference": solution, "expect_state": {}, "absent_state": {}}
+    )
 
 
 def _transcript(sample: Sample, card: Card) -> Transcript:
     if not sample.ok:
         fault = "timeout" if sample.outcome in {"timeout", "censored"} else "agent_error"
-        return Transcript(card=card.id, repeat=0, turns=[], visible=_UNDER_LOAD, fault=fault, fault_reason=f"outcome {sample.outcome}")
+        return Transcript(
+            card=card.id, repeat=0, turns=[], visible=_UNDER_LOAD, fault=fault, fault_reason=f"outcome {sample.outcome}"
+        )
     events = [EventAdapter.validate_python(event) for event in sample.events]
     turn = turn_from_events(card.turns[0].user, events, (sample.t_done or sample.t_plan) - sample.t_plan)
     return Transcript(card=card.id, repeat=0, turns=[turn], visible=_UNDER_LOAD)

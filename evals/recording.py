@@ -17,8 +17,8 @@ from evals.transcript import transcript_to_json
 from reports.gates.decide import decide
 from reports.gates.policy import Policy
 from reports.gates.verdict import Verdict, write_verdict
-from reports.provenance import collect_provenance
-from reports.records import Estimate, Record, Slot, Tier, write_record, write_slots
+from reports.provenance import Origin, collect_provenance
+from reports.records import Estimate, Provenance, Record, Slot, Tier, write_record, write_slots
 from reports.render import render_run
 
 
@@ -28,10 +28,13 @@ class Recording:
     pack: str
     target: str
     folder: Path
+    policy: Path
     environ: Mapping[str, str]
 
 
-def finish_run(recording: Recording, suites: Mapping[str, SuiteResult], policy: Policy, durations_s: Mapping[str, float]) -> Verdict:
+def finish_run(
+    recording: Recording, suites: Mapping[str, SuiteResult], policy: Policy, durations_s: Mapping[str, float]
+) -> Verdict:
     """Write the run folder and decide. Raises `EvidenceError` when the disk refuses."""
     slots = [slot for suite in suites.values() for slot in suite.slots]
     record = make_record(recording, suites, slots, durations_s)
@@ -44,7 +47,9 @@ def finish_run(recording: Recording, suites: Mapping[str, SuiteResult], policy: 
         write_verdict(recording.folder, verdict)
         render_run(recording.folder)
     except OSError as error:
-        raise EvidenceError(f"{recording.folder}: cannot be written: {error.strerror}; free some space, then continue with --resume") from error
+        raise EvidenceError(
+            f"{recording.folder}: cannot be written: {error.strerror}; free some space, then continue with --resume"
+        ) from error
     return verdict
 
 
@@ -66,7 +71,7 @@ def make_record(
         tier=recording.tier,
         pack=recording.pack,
         target=recording.target,
-        provenance=_provenance(recording, tables),
+        provenance=_provenance(recording, suites.values()),
         slot_counts=_slot_counts(slots),
         metrics=metrics,
         not_measurable=not_measurable,
@@ -76,20 +81,25 @@ def make_record(
     )
 
 
-def _provenance(recording: Recording, tables: Mapping[str, Any]) -> Any:
+def _provenance(recording: Recording, suites: Iterable[SuiteResult]) -> Provenance:
+    load: dict[str, str] = {}
+    digests: dict[str, str] = {}
+    for suite in suites:
+        load |= suite.load
+        digests |= suite.digests
     datasets = Path("datasets") / recording.pack
-    files = {
-        "cards": sorted((datasets / "scenarios").rglob("*.yaml")),
-        "routing": sorted((datasets / "routing").glob("*.jsonl")),
-        "policy": sorted(Path("datasets/gates").glob("*.yaml")),
-    }
-    return collect_provenance(
-        Path.cwd(),
+    origin = Origin(
         model=recording.environ.get("ASSAY_MODEL", "embedded"),
-        files=files,
-        load={str(name): str(value) for name, value in tables.get("load_profile", {}).items()},
-        seeds={"load": int(tables.get("load_seed", 0))},
+        load=load,
+        digests=digests,
+        files={
+            "cards": datasets / "scenarios",
+            "routing": datasets / "routing",
+            "policy": recording.policy,
+            "pack": Path("assistant/packs") / recording.pack,
+        },
     )
+    return collect_provenance(Path.cwd(), origin)
 
 
 def _slot_counts(slots: Iterable[Slot]) -> dict[str, dict[str, int]]:

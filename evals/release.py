@@ -54,7 +54,7 @@ def run_release(release: Release, progress: Progress) -> Released:
     _make_folder(release.folder)
     suites: dict[str, SuiteResult] = {}
     durations: dict[str, float] = {}
-    for name, run in _suites(release, cards, policy, progress).items():
+    for name, run in _suites(release, cards, progress).items():
         started = time.monotonic()
         try:
             suites[name] = run()
@@ -62,22 +62,35 @@ def run_release(release: Release, progress: Progress) -> Released:
             suites[name] = broken_suite(name, policy, str(error))
         durations[name] = time.monotonic() - started
     suites = _with_all_turns(suites, cards)
-    recording = Recording(tier=release.tier, pack=release.pack, target=release.target.text, folder=release.folder, environ=release.environ)
+    recording = Recording(
+        tier=release.tier,
+        pack=release.pack,
+        target=release.target.text,
+        folder=release.folder,
+        policy=release.policy,
+        environ=release.environ,
+    )
     verdict = finish_run(recording, suites, policy, durations)
     return Released(verdict=verdict, folder=release.folder, durations_s=durations)
 
 
-def _suites(release: Release, cards: Sequence[Card], policy: Policy, progress: Progress) -> dict[str, _Suite]:
+def _suites(release: Release, cards: Sequence[Card], progress: Progress) -> dict[str, _Suite]:
     card_run = CardRun(
         pack=release.pack, target=release.target, folder=release.folder, environ=release.environ, repeats=_REPEATS[release.tier]
     )
     suites: dict[str, _Suite] = {"cards": lambda: asyncio.run(run_cards(cards, card_run, progress))}
     if not release.target.ours:
-        hidden = SuiteResult(slots=[], metrics={}, not_measurable=dict.fromkeys(("routing", "load", "target", "turn", "store"), _NOT_OURS))
+        hidden = SuiteResult(
+            slots=[], metrics={}, not_measurable=dict.fromkeys(("routing", "load", "target", "turn", "store"), _NOT_OURS)
+        )
         return {**suites, "rest": lambda: hidden}
     suites["routing"] = lambda: asyncio.run(_routing(release, progress))
     load = LoadRun(
-        pack=release.pack, profile=DATASETS / "traffic" / f"{release.traffic}.yaml", target=release.target, folder=release.folder, environ=release.environ
+        pack=release.pack,
+        profile=DATASETS / "traffic" / f"{release.traffic}.yaml",
+        target=release.target,
+        folder=release.folder,
+        environ=release.environ,
     )
     suites["load"] = lambda: run_load_suite(cards, load, progress)
     return suites
@@ -100,7 +113,11 @@ async def _routing(release: Release, progress: Progress) -> SuiteResult:
 def broken_suite(name: str, policy: Policy, reason: str) -> SuiteResult:
     """A suite whose target could not be reached: its planned metrics are null, so its gates are `invalid`."""
     prefixes = {"cards": ("cards.", "turn.", "store."), "routing": ("routing.",), "load": ("load.", "target.")}[name]
-    planned = [line.metric for line in policy.lines if line.metric.startswith(prefixes) and "*" not in line.metric and line.planned != "later"]
+    planned = [
+        line.metric
+        for line in policy.lines
+        if line.metric.startswith(prefixes) and "*" not in line.metric and line.planned != "later"
+    ]
     return SuiteResult(slots=[], metrics=dict.fromkeys(planned), broken=[f"{name}: {reason}"])
 
 

@@ -35,7 +35,9 @@ def card_metrics(slots: Sequence[Slot]) -> Metrics:
         metrics[f"cards.{area}.pass_rate"] = _pass_rate({p: s for p, s in states.items() if labels[p]["area"] == area})
     agents = sorted({agent for row in labels.values() for agent in row["agent"].split("+") if agent})
     for agent in agents:
-        metrics[f"cards.agent.{agent}.pass_rate"] = _pass_rate({p: s for p, s in states.items() if agent in labels[p]["agent"].split("+")})
+        metrics[f"cards.agent.{agent}.pass_rate"] = _pass_rate(
+            {p: s for p, s in states.items() if agent in labels[p]["agent"].split("+")}
+        )
     return metrics
 
 

@@ -27,8 +27,13 @@ def solution_faults(card: Card) -> list[str]:
     failed = [slot for slot in judge(play, scripted_transcript(card, card.reference)) if slot.state != "pass"]
     faults = [f"card {card.id}: reference fails `{slot.evaluator}`: {slot.reason}" for slot in failed]
     if card.sabotage.fails not in CHECK_NAMES:
-        return [*faults, f"card {card.id}: field `sabotage.fails`: unknown {card.sabotage.fails!r}{nearest(card.sabotage.fails, CHECK_NAMES)}"]
+        return [
+            *faults,
+            f"card {card.id}: field `sabotage.fails`: unknown {card.sabotage.fails!r}{nearest(card.sabotage.fails, CHECK_NAMES)}",
+        ]
     caught = {slot.evaluator for slot in judge(play, scripted_transcript(card, sabotage_of(card))) if slot.state != "pass"}
     if card.sabotage.fails not in caught:
-        faults.append(f"card {card.id}: sabotage is not caught by `{card.sabotage.fails}` (caught by: {', '.join(sorted(caught)) or 'nothing'})")
+        faults.append(
+            f"card {card.id}: sabotage is not caught by `{card.sabotage.fails}` (caught by: {', '.join(sorted(caught)) or 'nothing'})"
+        )
     return faults

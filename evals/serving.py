@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ class Served:
 @contextmanager
 def served_assistant(
     arguments: Sequence[str], *, environ: Mapping[str, str], log: Path, patience_s: float = 30.0
-) -> Iterator[Served]:
+) -> Generator[Served]:
     """Run `assay serve ARGUMENTS` on a free loopback port until the block ends.
 
     Raises `TargetError` when it does not answer `/healthz` within `patience_s`; its output is in `log`.
@@ -58,7 +58,9 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path, patience_s: flo
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise TargetError(f"the assistant did not start (exit {process.returncode}): {_last_line(log)}; its output is in {log}")
+            raise TargetError(
+                f"the assistant did not start (exit {process.returncode}): {_last_line(log)}; its output is in {log}"
+            )
         try:
             if httpx2.get(f"{url}/healthz", timeout=2.0).is_success:
                 return

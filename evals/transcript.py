@@ -10,7 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from assistant.wire import CitationEvent, DoneEvent, ErrorEvent, Event, HandoffEvent, RouteEvent, ToolCallEvent, ToolResultEvent, UsageEvent
+from assistant.wire import (
+    CitationEvent,
+    DoneEvent,
+    ErrorEvent,
+    Event,
+    HandoffEvent,
+    RouteEvent,
+    ToolCallEvent,
+    ToolResultEvent,
+    UsageEvent,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assistant.wire import DoneEvent, MetaEvent, TokenEvent
-from loadtests.stream import Played
+from loadtests.played import Played
 
 FIRST_S = 0.1
 GAP_S = 0.02

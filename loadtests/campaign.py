@@ -54,7 +54,6 @@ class WorkerReport:
     """
 
     worker: int
-    slots_exhausted: int
     sandboxes: bool
     sessions: list[dict[str, Any]]
     gauge: list[tuple[float, int, int]]

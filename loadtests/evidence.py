@@ -52,7 +52,8 @@ class Evidence:
 
     @property
     def slots_exhausted(self) -> int:
-        return sum(report.slots_exhausted for report in self.workers)
+        """Measured conversations that found every slot taken and waited."""
+        return sum(row["waited"] for row in self.started)
 
     @cached_property
     def started(self) -> list[dict[str, Any]]:

@@ -1,26 +1,45 @@
-"""Listener: Locust's request events become sample lines, histograms and a progress file. Locust's side of the wall."""
+"""Listener: Locust's request events become sample lines, histograms and a progress file.
+
+Serves Locust's side of the wall and imports nothing of it, so that it can be tested anywhere.
+"""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
-from typing import IO, Any
+from dataclasses import asdict
+from typing import IO, Any, Protocol
 
-from loadtests.campaign import WorkerReport, write_json
+from loadtests.calibration import Floor
+from loadtests.campaign import WorkerConfig, WorkerReport, write_json
 from loadtests.histogram import Histogram
 from loadtests.samples import Sample, sample_line
-from loadtests.timing import response_s, sched_lag_s, ttft_s
-from loadtests.users import Campaign, floor_json
+from loadtests.timing import response_s, send_delay_s, ttft_s
 
 PROGRESS_EVERY_S = 0.5
+
+
+class Playing(Protocol):
+    """A campaign under way, as far as a recorder needs to see it."""
+
+    config: WorkerConfig
+    worker: int
+    complete: bool
+    floor: Floor | None
+    started: list[dict[str, Any]]
+    gauge: list[tuple[float, int, int]]
+
+    @property
+    def has_sandboxes(self) -> bool: ...
+
+    def clock(self) -> float: ...
 
 
 class Recorder:
     """Writes each turn once it ends; a kill loses at most the line being written."""
 
-    def __init__(self, campaign: Campaign) -> None:
+    def __init__(self, campaign: Playing) -> None:
         self._campaign = campaign
-        self._histograms = {name: Histogram() for name in ("response_s", "ttft_s", "sched_lag_s", "gap_s", "stutter_s")}
+        self._histograms = {name: Histogram() for name in ("response_s", "ttft_s", "send_delay_s", "gap_s", "stutter_s")}
         self._done = 0
         self._errors = 0
         self._told = 0.0
@@ -44,15 +63,14 @@ class Recorder:
         """Write the worker's report once its campaign is over; one that was stopped earlier leaves none."""
         self._file.close()
         campaign = self._campaign
-        if not campaign.finished:
+        if not campaign.complete:
             return
         report = WorkerReport(
             worker=campaign.worker,
-            slots_exhausted=campaign.slots_exhausted,
-            sandboxes=campaign.sandboxes.available,
+            sandboxes=campaign.has_sandboxes,
             sessions=campaign.started,
             gauge=campaign.gauge,
-            calibration=floor_json(campaign.floor),
+            calibration=None if campaign.floor is None else asdict(campaign.floor),
             histograms={name: histogram.as_json() for name, histogram in self._histograms.items()},
         )
         report.write(campaign.config.folder)
@@ -62,10 +80,9 @@ class Recorder:
         self._errors += not sample.ok
         self._histograms["response_s"].add(response_s(sample))
         self._histograms["ttft_s"].add(ttft_s(sample))
-        lag = sched_lag_s(sample)
+        lag = send_delay_s(sample)
         if lag is not None:
-            with contextlib.suppress(ValueError):
-                self._histograms["sched_lag_s"].add(lag)
+            self._histograms["send_delay_s"].add(max(0.0, lag))
         for gap in gaps_s:
             self._histograms["gap_s"].add(gap)
         if gaps_s:

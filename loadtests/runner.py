@@ -8,18 +8,17 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.campaign import CONFIG_VARIABLE, WORKER_VARIABLE, WorkerConfig, read_json, read_reports, write_json
+from loadtests.campaign import WorkerConfig, read_json, read_reports, write_json
 from loadtests.evidence import Evidence
+from loadtests.processes import calibration_server, locust_worker
 from loadtests.resources import Sampler, Usage, alive
 from loadtests.samples import Sample, read_samples
 from loadtests.schedule import plan_sessions, planned_turns
@@ -36,7 +35,6 @@ READY_S = 60.0
 HEAD_START_S = 0.3
 OVERTIME_S = 15.0
 """How long after the drain a worker may still need to end by itself."""
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +92,15 @@ class LoadResult:
 def run_load(plan: LoadPlan) -> LoadResult:
     """Play the plan against its target and conclude. Blocks for about `warmup_s + duration_s` plus drain and a few seconds.
 
-    Leaves `samples/*.jsonl` and `load/` in `out_dir`. Raises `ScriptError` for a faulty script. Everything that the target or the
+    Leaves `samples/*.jsonl` and `load/` in `out_dir`. Raises `ScriptError` for a faulty script and `LoadError` when
+    nothing can be started. Everything that the target or the
     generator does wrong is in the result; Ctrl-C passes through after the processes are gone.
     """
     started = time.monotonic()
     sessions = plan_sessions(plan.profile, read_script(plan.script), seed=plan.seed)
     folder, samples = _folders(plan.out_dir)
     with ExitStack() as stack:
-        url = stack.enter_context(_calibration_server(folder)) if plan.calibration_s > 0 else None
+        url = stack.enter_context(calibration_server(folder)) if plan.calibration_s > 0 else None
         config = WorkerConfig(
             profile=plan.profile,
             script=plan.script.resolve(),
@@ -116,7 +115,7 @@ def run_load(plan: LoadPlan) -> LoadResult:
             parent_pid=os.getpid(),
         )
         config.write()
-        workers = [stack.enter_context(_worker(config, number)) for number in range(plan.workers)]
+        workers = [stack.enter_context(locust_worker(config, number)) for number in range(plan.workers)]
         ended_early, server, generator = _campaign(plan, workers, config, planned_turns(sessions))
     turns = list(read_samples(samples))
     evidence = Evidence(
@@ -181,8 +180,8 @@ def _wait_ready(workers: list[subprocess.Popen[bytes]], config: WorkerConfig) ->
 
 
 def _exit_reason(workers: list[subprocess.Popen[bytes]], config: WorkerConfig) -> str:
-    number = next(number for number, worker in enumerate(workers) if worker.poll() not in {None, 0})
-    code = workers[number].returncode
+    ended = [(number, code) for number, worker in enumerate(workers) if (code := worker.poll()) is not None]
+    number, code = next(((number, code) for number, code in ended if code), ended[0])
     return f"Load generator {number} ended with status {code}; its output is in {config.folder / f'locust-{number}.log'}."
 
 
@@ -190,63 +189,6 @@ def _progress(config: WorkerConfig, t_s: float, total_s: float, planned: int) ->
     rows = [row for number in range(config.workers) if (row := read_json(config.folder / f"progress-{number}.json")) is not None]
     done, errors = (sum(row[name] for row in rows) for name in ("done", "errors"))
     return Progress(t_s=max(0.0, t_s), total_s=total_s, done=done, planned=planned, errors=errors)
-
-
-@contextmanager
-def _worker(config: WorkerConfig, number: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A headless Locust. It runs in the campaign's folder, so that no Locust configuration of the caller's folder reaches it."""
-    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtests" / "locustfile.py"), "--headless", "--only-summary"]
-    command += ["--loglevel", "WARNING", "--exit-code-on-error", "0"]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
-    environ |= {CONFIG_VARIABLE: str(config.folder / "config.json"), WORKER_VARIABLE: str(number)}
-    environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environ.get("PYTHONPATH"))))
-    with (config.folder / f"locust-{number}.log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=config.folder,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            _end(process)
-
-
-@contextmanager
-def _calibration_server(folder: Path) -> Iterator[str]:
-    with (folder / "calibration.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "loadtests.calibration"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            assert process.stdout is not None
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and its group; what does not go when asked is killed."""
-    for signum, patience_s in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
-        if process.poll() is not None:
-            break
-        os.killpg(process.pid, signum)
-        try:
-            process.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            continue
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
 
 
 def _folders(out_dir: Path) -> tuple[Path, Path]:

@@ -42,7 +42,7 @@ class Sandboxes:
         """Make those of the first seconds, so that the run starts with them there."""
         first = [session for session in self._wanted if session.t_plan < LEAD_S]
         self._wanted = self._wanted[len(first) :]
-        self._share(first, lambda session: self._make(session))
+        self._share(first, self._make)
 
     def make_rest(self) -> None:
         """Make the others, each `LEAD_S` before its conversation starts. Blocks until the last one."""

@@ -96,10 +96,12 @@ def planned_turns(sessions: Sequence[Session]) -> int:
 
 
 def think_times(profile: TrafficProfile, session: Session, *, seed: int) -> list[float]:
-    """Seconds of thought before each turn of a session; the first turn has none."""
+    """Seconds of thought after each turn of a session. After the last one the user still reads, so that the conversations open at a
+    time are the turns per second times the seconds of a turn and its thought, however long the script's conversations are.
+    """
     turns = len(session.conversation.turns)
     if profile.think is None:
         return [0.0] * turns
     generator = random.Random(f"{seed}/{session.session}")
     mu = math.log(profile.think.median_s)
-    return [0.0, *(generator.lognormvariate(mu, profile.think.sigma) for _ in range(turns - 1))]
+    return [generator.lognormvariate(mu, profile.think.sigma) for _ in range(turns)]

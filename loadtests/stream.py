@@ -12,13 +12,11 @@ import json
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
-
-from assistant.wire import EventAdapter, TurnRequest
+from assistant.wire import TurnRequest
+from loadtests.played import Played
 from loadtests.samples import OK
 
 TURN_PATH = "/v1/turns"
@@ -61,24 +59,6 @@ class SseSplitter:
             self._data.append(value[1:] if value.startswith(b" ") else value)
 
 
-@dataclass(kw_only=True)
-class Played:
-    """What one turn brought. Times are those of `clock`; null means that it never happened."""
-
-    outcome: str = OK
-    status: int | None = None
-    t_send: float | None = None
-    t_first: float | None = None
-    t_last: float | None = None
-    t_done: float | None = None
-    thread_id: str | None = None
-    agent: str | None = None
-    output_tokens: int | None = None
-    text: str = ""
-    events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    gaps_s: list[float] = field(default_factory=list[float])
-
-
 @dataclass(frozen=True, kw_only=True)
 class TurnClient:
     """Talks to one server. `base_url` is `http[s]://host[:port][/prefix]`."""
@@ -104,7 +84,7 @@ class TurnClient:
             played.outcome = "connect" if played.status is None else "stream_broken"
         finally:
             connection.close()
-            _digest(played, arrived)
+            played.digest(arrived)
 
     def connection(self, timeout_s: float) -> http.client.HTTPConnection:
         """A connection to the server, not yet opened."""
@@ -130,6 +110,8 @@ class TurnClient:
         played.status = response.status
         if response.status != 200:
             return _status_class(response.status)
+        if response.headers.get_content_type() != "text/event-stream":
+            return "bad_payload"
         splitter = SseSplitter()
         while True:
             remaining = deadline - self.clock()
@@ -158,53 +140,3 @@ def _is_done(data: bytes) -> bool:
     except ValueError:
         return False
     return isinstance(event, dict) and event.get("type") == "done"
-
-
-def _digest(played: Played, arrived: list[tuple[float, bytes]]) -> None:
-    """Decode what arrived, once the clock no longer matters, and fill in what the events say."""
-    t_words: list[float] = []
-    words: list[str] = []
-    valid = True
-    for number, (moment, data) in enumerate(arrived, start=1):
-        event = _decode(data)
-        if event is None or event["id"] != number:
-            valid = False
-            continue
-        played.events.append(event)
-        match event["type"]:
-            case "meta":
-                played.thread_id = event["thread_id"]
-            case "token" if event["text"]:
-                t_words.append(moment)
-                words.append(event["text"])
-            case "restart":
-                t_words, words = [], []
-            case "usage":
-                played.output_tokens = event["output_tokens"]
-            case "done":
-                played.t_done = moment
-                played.agent = event["agent"]
-                played.text = event["text"]
-                if event["text"] and not t_words:
-                    t_words = [moment]
-                if event["outcome"] == "error" and played.outcome == OK:
-                    played.outcome = "agent_error"
-            case _:
-                pass
-    played.text = played.text or "".join(words)
-    if t_words:
-        played.t_first, played.t_last = t_words[0], t_words[-1]
-        played.gaps_s = [after - before for before, after in zip(t_words, t_words[1:], strict=False)]
-    if played.outcome == OK and not valid:
-        played.outcome = "bad_payload"
-    if played.outcome == OK and not t_words:
-        played.outcome = "no_output"
-
-
-def _decode(data: bytes) -> dict[str, Any] | None:
-    """The event as JSON when it is one of the wire's, else null."""
-    try:
-        EventAdapter.validate_json(data)
-    except ValidationError:
-        return None
-    return json.loads(data)

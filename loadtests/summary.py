@@ -10,21 +10,20 @@ from typing import Any
 
 from loadtests.evidence import Evidence
 from loadtests.histogram import Histogram
-from loadtests.resources import Usage
 from loadtests.samples import Sample
 from loadtests.slo import attainment, is_good
 from loadtests.timing import (
     DEFINITIONS,
     METRIC_SCHEMA_VERSION,
     response_s,
-    sched_lag_s,
+    send_delay_s,
     service_s,
     tpot_s,
     ttft_s,
 )
 from loadtests.validity import as_row, generator_cpu, little, own_lags, rank
 from reports.records import Estimate
-from reports.statistics.proportions import clopper_pearson
+from reports.statistics.proportions import clopper_pearson, clustered_rate
 from reports.statistics.quantiles import quantile_estimate
 
 CONFIDENCE = 0.95
@@ -64,18 +63,24 @@ def tables(evidence: Evidence) -> dict[str, Any]:
         "sessions": sum(session.phase == "steady" for session in evidence.sessions),
         "turns": {"planned": evidence.planned, "played": len(measured), "answered": good.answered},
         "errors": dict(Counter(sample.outcome for sample in measured if not sample.ok).most_common()),
-        "objectives": {**asdict(good), "share": good.share, "goodput_per_s": in_time / (end - start)},
+        "objectives": {
+            **asdict(good),
+            "share": good.share,
+            "good_by_session": asdict(_good_by_session(evidence)),
+            "goodput_per_s": in_time / (end - start),
+        },
         "little": as_row(little(evidence)),
         "open_conversations": _open_conversations(evidence),
         "slots_exhausted": evidence.slots_exhausted,
+        "slot_wait_s": _quantiles([row["t_ready"] - row["t_taken"] for row in evidence.started if row["t_ready"] is not None]),
         "sandboxes": all(report.sandboxes for report in evidence.workers),
         "calibration": [report.calibration for report in evidence.workers],
-        "sched_lag": _quantiles(own_lags(evidence)),
+        "sched_lag_s": _quantiles(own_lags(evidence)),
         "service_s": _quantiles([value for sample in measured if (value := service_s(sample)) is not None]),
         "tpot_s": _quantiles([value for sample in measured if (value := tpot_s(sample)) is not None]),
         "generator_cpu": generator_cpu(evidence),
         "server": [asdict(usage) for usage in evidence.server],
-        "waiting_s": _quantiles([lag for sample in measured if (lag := sched_lag_s(sample)) is not None]),
+        "send_delay_s": _quantiles([lag for sample in measured if (lag := send_delay_s(sample)) is not None]),
         "stutter_p95_s": evidence.histogram("stutter_s").quantile(0.95) if evidence.workers else None,
     }
     return {"load_series": series(evidence), "latency": _latency(measured), "load": load}
@@ -107,6 +112,13 @@ def series(evidence: Evidence) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _good_by_session(evidence: Evidence) -> Estimate:
+    """Share of good turns with bounds that know that the turns of one conversation share its fate; missing turns are not good."""
+    good = Counter(sample.session for sample in evidence.measured if is_good(sample, evidence.profile.objectives))
+    planned = [session for session in evidence.sessions if session.phase == "steady"]
+    return clustered_rate([(good[session.session], len(session.conversation.turns)) for session in planned])
 
 
 def _ended_inside(sample: Sample, start: float, end: float) -> bool:
@@ -186,8 +198,3 @@ def _flight(evidence: Evidence) -> dict[int, float]:
         for second, counts in seconds.items():
             found[second] = found.get(second, 0.0) + fmean(counts)
     return found
-
-
-def server_idle_bytes(usages: Sequence[Usage]) -> int | None:
-    """Memory at the first sample; null when the server was not watched."""
-    return usages[0].memory_bytes if usages else None

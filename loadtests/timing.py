@@ -17,7 +17,8 @@ DEFINITIONS: dict[str, str] = {
     "response_s": "end of the answer minus intended start of the turn; turns that failed or are missing count as infinite",
     "ttft_s": "first word of the answer that counted minus intended start of the turn; failed or missing turns count as infinite",
     "service_s": "end of the answer minus the moment the request was sent; answered turns only",
-    "sched_lag_s": "moment the request was sent minus intended start, over turns that the clock starts (not the one before)",
+    "sched_lag_s": "what the client alone delayed a conversation: until it was taken up, and from having its slot and sandbox to sending",
+    "send_delay_s": "moment the request was sent minus intended start, a wait for a slot included",
     "tpot_s": "(last word minus first word) / (output tokens - 1), two tokens or more, answered turns only",
     "stutter_s": "longest gap between two consecutive words of one turn",
     "throughput_per_s": "answered turns that ended inside the measured window / its length",
@@ -43,7 +44,7 @@ def service_s(sample: Sample) -> float | None:
     return sample.t_done - sample.t_send
 
 
-def sched_lag_s(sample: Sample) -> float | None:
+def send_delay_s(sample: Sample) -> float | None:
     """Client delay before sending, a wait for a slot included; null when it was never sent."""
     return None if sample.t_send is None else sample.t_send - sample.t_plan
 

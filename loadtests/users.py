@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, ClassVar
 
 import gevent
@@ -19,18 +17,17 @@ from locust import User, task
 from assistant.wire import TurnRequest
 from loadtests.calibration import Floor, floor_of
 from loadtests.campaign import WorkerConfig, read_json, write_json
+from loadtests.conversing import Conversing, Record
+from loadtests.played import Played
 from loadtests.samples import Sample
 from loadtests.sandboxes import Sandboxes, SandboxFailed
 from loadtests.schedule import Session, arrival_times, plan_sessions, think_times, worker_slice
 from loadtests.script import read_script
-from loadtests.stream import Played, TurnClient
+from loadtests.stream import TurnClient
 
 GAUGE_S = 0.1
 POLL_S = 0.02
 CALIBRATION_RATE_PER_S = 20.0
-
-Record = Callable[[Sample, list[float]], None]
-"""Takes a finished turn and the gaps between its words."""
 
 
 class Campaign:
@@ -40,8 +37,8 @@ class Campaign:
         self.config = config
         self.worker = worker
         self.finished = False
+        self.complete = False
         self.floor: Floor | None = None
-        self.slots_exhausted = 0
         self.started: list[dict[str, Any]] = []
         self.gauge: list[tuple[float, int, int]] = []
         self._zero = time.monotonic()
@@ -59,19 +56,24 @@ class Campaign:
         """Seconds from the run's start."""
         return time.monotonic() - self._zero
 
+    @property
+    def has_sandboxes(self) -> bool:
+        return self.sandboxes.available
+
     def run(self, record: Record) -> None:
         """Calibrate, report ready, wait for the start, play, drain. `record` gets every turn that was started."""
-        watch = gevent.spawn(self._watch_parent)
-        if self.config.calibration_url is not None:
-            self.floor = self._calibrate(self.config.calibration_url)
-        self.sandboxes.make_first()
-        write_json(self.config.folder / f"ready-{self.worker}.json", {"sessions": len(self.sessions)})
-        self._zero = self._start_time()
-        beside = [gevent.spawn(self._sample_gauge), gevent.spawn(self.sandboxes.make_rest)]
+        beside = [gevent.spawn(self._watch_parent)]
         try:
+            if self.config.calibration_url is not None:
+                self.floor = self._calibrate(self.config.calibration_url)
+            self.sandboxes.make_first()
+            write_json(self.config.folder / f"ready-{self.worker}.json", {"sessions": len(self.sessions)})
+            self._zero = self._start_time()
+            beside += [gevent.spawn(self._sample_gauge), gevent.spawn(self.sandboxes.make_rest)]
             self._play_all(record)
+            self.complete = True
         finally:
-            gevent.killall([watch, *beside])
+            gevent.killall(beside)
             self.finished = True
 
     def _start_time(self) -> float:
@@ -94,6 +96,7 @@ class Campaign:
         client = TurnClient(base_url=url, timeout_s=10.0, clock=self.clock)
         rate = max(CALIBRATION_RATE_PER_S, self.config.profile.arrivals.rate_per_s / self.config.workers)
         times = arrival_times("poisson", rate, int(rate * self.config.calibration_s), seed=self.config.seed)
+        client.play(TurnRequest(message="warm-up"), Played())
         begin = self.clock() + 0.1
         turns: list[tuple[float, Played]] = []
 
@@ -102,7 +105,7 @@ class Campaign:
             client.play(TurnRequest(message="calibration"), played)
             turns.append((t_plan, played))
 
-        greenlets: list[gevent.Greenlet] = []
+        greenlets: list[gevent.Greenlet[..., None]] = []
         for time_s in times:
             gevent.sleep(max(0.0, begin + time_s - self.clock()))
             greenlets.append(gevent.spawn(play, begin + time_s))
@@ -112,8 +115,8 @@ class Campaign:
     def _play_all(self, record: Record) -> None:
         profile = self.config.profile
         window_end = profile.warmup_s + profile.arrivals.duration_s
-        running: list[gevent.Greenlet] = []
-        measured: list[gevent.Greenlet] = []
+        running: list[gevent.Greenlet[..., None]] = []
+        measured: list[gevent.Greenlet[..., None]] = []
 
         def start_all() -> None:
             for session in self.sessions:
@@ -130,12 +133,10 @@ class Campaign:
         gevent.killall(running)
 
     def _play_session(self, session: Session, record: Record) -> None:
-        waited = self._slots.locked()
-        self.slots_exhausted += waited
-        self._in_flight += 1
-        row = {"session": session.session, "phase": session.phase, "t_plan": session.t_plan, "waited": waited}
-        row |= {"t_taken": self.clock(), "t_ready": None}
+        row = {"session": session.session, "phase": session.phase, "t_plan": session.t_plan}
+        row |= {"t_taken": self.clock(), "waited": self._slots.locked(), "t_ready": None}
         self.started.append(row)
+        self._in_flight += 1
         conversation = Conversing(session=session, clock=self.clock, record=record)
         try:
             with self._slots:
@@ -157,84 +158,22 @@ class Campaign:
         except SandboxFailed:
             sandbox_made = False
         row["t_ready"] = self.clock()
-        for turn, think_s in enumerate(think_times(self.config.profile, session, seed=self.config.seed)):
-            if turn > 0:
-                self._think(conversation, think_s)
+        for turn, think_s in enumerate(think_times(self.config.profile, session, seed=self.config.seed), start=1):
             if sandbox_made:
                 conversation.play(turn, self.client)
             else:
                 conversation.refuse(turn)
+            if think_s > 0:
+                self._think(conversation, think_s)
 
     def _think(self, conversation: Conversing, think_s: float) -> None:
         """The next turn's intended start is the end of the one before, plus the thought."""
-        if think_s > 0:
-            self._in_flight -= 1
-            conversation.thinking = True
-            gevent.sleep(max(0.0, conversation.t_plan + think_s - self.clock()))
-            self._in_flight += 1
-            conversation.thinking = False
+        self._in_flight -= 1
+        conversation.thinking = True
         conversation.t_plan += think_s
-
-
-class Conversing:
-    """One conversation under way: which turn it is at, and what the turn brought so far."""
-
-    def __init__(self, *, session: Session, clock: Callable[[], float], record: Record) -> None:
-        self.session = session
-        self.t_plan = session.t_plan
-        self.thinking = False
-        self.sandbox: str | None = None
-        self._clock = clock
-        self._record = record
-        self._turn = 1
-        self._played = Played()
-        self._thread_id: str | None = None
-
-    def play(self, turn: int, client: TurnClient) -> None:
-        """Play one turn; a conversation goes on after a failed one, as a user would."""
-        self._turn, self._played = turn + 1, Played()
-        conversation = self.session.conversation
-        request = TurnRequest(
-            message=conversation.turns[turn].text,
-            user_id=conversation.user_id,
-            thread_id=self._thread_id,
-            sandbox=self.sandbox,
-        )
-        client.play(request, self._played)
-        self._thread_id = self._played.thread_id or self._thread_id
-        self._finish()
-
-    def refuse(self, turn: int) -> None:
-        """Record a turn that could not be sent because its sandbox was not made."""
-        self._turn, self._played = turn + 1, Played(outcome="no_sandbox")
-        self._finish()
-
-    def censor(self) -> None:
-        """Record the turn that the end of the drain cut off; one that was not due yet has no sample."""
-        if self.session.phase != "cooldown" and not self.thinking and self.t_plan <= self._clock():
-            self._played.outcome = "censored"
-            self._played.t_done = None
-            self._finish()
-
-    def _finish(self) -> None:
-        played = self._played
-        if played.t_done is None and played.outcome != "censored":
-            played.t_done = self._clock()
-        values = {name: value for name, value in vars(played).items() if name not in {"thread_id", "gaps_s"}}
-        sample = Sample(
-            sample=f"{self.session.session}-{self._turn}",
-            session=self.session.session,
-            conversation=self.session.conversation.id,
-            turn=self._turn,
-            phase=self.session.phase,
-            t_plan=self.t_plan,
-            sandbox=self.sandbox,
-            **values,
-        )
-        self._record(sample, played.gaps_s)
-        self.t_plan = played.t_done if played.t_done is not None else self._clock()
-        self._played = Played()
-        self._turn += 1
+        gevent.sleep(max(0.0, conversation.t_plan - self.clock()))
+        conversation.thinking = False
+        self._in_flight += 1
 
 
 class TurnFailed(Exception):
@@ -263,7 +202,3 @@ class OpenArrivals(User):
             exception=None if sample.ok else TurnFailed(sample.outcome),
             context={"sample": sample, "gaps_s": gaps_s},
         )
-
-
-def floor_json(floor: Floor | None) -> dict[str, Any] | None:
-    return None if floor is None else asdict(floor)

@@ -17,6 +17,8 @@ LAG_P50_S = 0.010
 SHARE_OF_OBJECTIVE = 0.05
 """What the client may add at its 99th percentile, as a share of the tightest objective."""
 RATE_TOLERANCE = 0.01
+RATE_SLACK_S = 0.05
+"""What the first and the last start of a short run may be off by before the rate is."""
 BUSY_CPU = 0.80
 LITTLE_TOLERANCE = 0.05
 LITTLE_SLACK = 0.5
@@ -84,8 +86,10 @@ def _rate(evidence: Evidence) -> list[str]:
     due = rows[-1]["t_plan"] - rows[0]["t_plan"] if len(rows) > 1 else 0.0
     if due > 0:
         took = max(row["t_taken"] for row in rows) - min(row["t_taken"] for row in rows)
-        if abs(due / took - 1) > RATE_TOLERANCE:
-            reasons.append(f"The generator started conversations at {due / took:.1%} of the planned rate; 99 % to 101 % can be believed.")
+        if abs(took - due) > max(RATE_TOLERANCE * took, RATE_SLACK_S):
+            reasons.append(
+                f"The generator started conversations at {due / took:.1%} of the planned rate; 99 % to 101 % can be believed."
+            )
     return reasons
 
 

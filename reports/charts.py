@@ -92,7 +92,10 @@ def reliability(bins: Sequence[tuple[float, float, float | None, float | None, i
     if not bins:
         return ""
     frame = _Frame(width=420, height=300, x_range=(0, 1), y_range=(0, 1))
-    parts = [*frame.axes([0, 0.25, 0.5, 0.75, 1], [0, 0.25, 0.5, 0.75, 1], share, share), frame.line([(0, 0), (1, 1)], "base dash")]
+    parts = [
+        *frame.axes([0, 0.25, 0.5, 0.75, 1], [0, 0.25, 0.5, 0.75, 1], share, share),
+        frame.line([(0, 0), (1, 1)], "base dash"),
+    ]
     for confidence, accuracy, low, high, n in bins:
         x, y = frame.at(confidence, accuracy)
         if low is not None and high is not None:
@@ -165,7 +168,9 @@ def bars(rows: Sequence[tuple[str, float, str]], *, name: str) -> str:
     for index, (label, length, printed) in enumerate(rows):
         y = 8 + 28 * index
         parts.append(f'<text x="0" y="{y + 14}">{escape(label)}</text>')
-        parts.append(f'<rect class="bar cand" x="120" y="{y}" width="{max(1.0, 250 * length / longest):.1f}" height="18" rx="2"/>')
+        parts.append(
+            f'<rect class="bar cand" x="120" y="{y}" width="{max(1.0, 250 * length / longest):.1f}" height="18" rx="2"/>'
+        )
         parts.append(f'<text class="val" x="{126 + 250 * length / longest:.1f}" y="{y + 14}">{escape(printed)}</text>')
     told = ", ".join(f"{label} {printed}" for label, _, printed in rows)
     return _svg(460, 14 + 28 * len(rows), f"{name}: {told}", parts, "chart")

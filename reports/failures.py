@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from reports.format import plural, seconds
 from reports.gates.verdict import FailedCheck, FailingCard, Verdict
 from reports.records import UNJUDGED_STATES, RecordError
+from reports.traces import trace_id
 
+LOCAL_UI = "http://127.0.0.1:5000"
+"""Where `assay ui` serves by default."""
 LONGEST = 1_200
 """Characters of one message or tool result shown; the rest stays in transcripts.jsonl."""
 SHOWN = 50
@@ -58,14 +61,36 @@ class Failure:
     entries: list[Entry]
     reproduce: str
     known_issue: str
+    trace: str
+    trace_link: str
 
 
 def failures(folder: Path, verdict: Verdict, cards: Mapping[str, Mapping[str, Any]]) -> list[Failure]:
-    """Failing cards in the verdict's order, each with the transcript of its first repeat that did not pass."""
+    """Failing cards in the verdict's order, each with the transcript of its first repeat that did not pass.
+
+    A trace is linked when `track.json` says where the run is stored.
+    """
     shown = verdict.failures[:SHOWN]
     wanted = {(card.card, _repeat(card)) for card in shown}
     found = {(row["card"], row["repeat"]): row for row in read_transcripts(folder / "transcripts.jsonl", wanted)}
-    return [_failure(card, found.get((card.card, _repeat(card))), cards.get(card.card, {})) for card in shown]
+    pattern = _trace_link(folder / "track.json")
+    rows = [_failure(card, found.get((card.card, _repeat(card))), cards.get(card.card, {})) for card in shown]
+    traces = [trace_id(verdict.run_id, row.card, row.shown_repeat) if row.entries else "" for row in rows]
+    return [
+        replace(row, trace=trace, trace_link=pattern.replace("{trace}", trace) if trace else "")
+        for row, trace in zip(rows, traces, strict=True)
+    ]
+
+
+def _trace_link(path: Path) -> str:
+    """Address of a trace with `{trace}` for its id; empty while the run is not stored in a tracker."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        uri, experiment = str(stored["tracking_uri"]), str(stored["experiment_id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    base = uri.rstrip("/") if uri.startswith(("http://", "https://")) else LOCAL_UI
+    return f"{base}/#/experiments/{experiment}/traces?selectedEvaluationId={{trace}}"
 
 
 def read_transcripts(path: Path, wanted: Iterable[tuple[str, int]] | None = None) -> Iterator[dict[str, Any]]:
@@ -107,13 +132,16 @@ def _failure(card: FailingCard, transcript: Mapping[str, Any] | None, about: Map
         severity=card.labels.get("severity", ""),
         stage=card.stage or "",
         icon="fail" if card.failed else "inv",
-        repeats=f"{card.passed} of {plural(card.repeats, 'repeats')} passed" + (f", {card.unjudged} unjudged" if card.unjudged else ""),
+        repeats=f"{card.passed} of {plural(card.repeats, 'repeats')} passed"
+        + (f", {card.unjudged} unjudged" if card.unjudged else ""),
         why=(first.reason or f"{first.evaluator}: {first.state.replace('_', ' ')}") if first else "",
         shown_repeat=repeat,
         checks=[_check(check) for check in checks],
         entries=[entry for turn in (transcript or {}).get("turns", []) for entry in _entries(turn)],
         reproduce=card.reproduce,
         known_issue=_plain(issue) if issue else "",
+        trace="",
+        trace_link="",
     )
 
 
@@ -137,12 +165,16 @@ def _entries(turn: Mapping[str, Any]) -> Iterator[Entry]:
         text = f"{route.get('agent')} {route.get('confidence', 0):.2f}" + (f", then {others}" if others else "")
         yield Entry(who="route", text=text, code=False, took=_took(route.get("duration_s")))
     for call in turn.get("tool_calls") or []:
-        arguments = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in (call.get("arguments") or {}).items())
+        arguments = ", ".join(
+            f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in (call.get("arguments") or {}).items()
+        )
         yield Entry(who="tool", text=_cut(f"{call.get('tool')}({arguments})"), code=True, took=_took(call.get("duration_s")))
         yield Entry(who="result", text=_cut(_plain(call.get("result"))), code=True, took="", bad=not call.get("ok", True))
     for cited in turn.get("citations") or []:
         missing = not cited.get("exists", True)
-        text = f"{cited.get('document')}#{cited.get('passage')} {cited.get('title') or ''}{' (does not exist)' if missing else ''}"
+        text = (
+            f"{cited.get('document')}#{cited.get('passage')} {cited.get('title') or ''}{' (does not exist)' if missing else ''}"
+        )
         yield Entry(who="cites", text=text, code=False, took="", bad=missing)
     if turn.get("error"):
         yield Entry(who="error", text=_cut(_plain(turn["error"])), code=False, took="", bad=True)

@@ -21,7 +21,7 @@ def share(value: float) -> str:
     percent = 100 * value
     if percent in (0, 100):
         return f"{percent:.0f}{THIN}%"
-    edge = min(abs(percent), abs(100 - percent))
+    edge = round(min(abs(percent), abs(100 - percent)), 9)
     digits = 1 if edge >= 0.1 else min(4, 1 - floor(log10(edge)))
     text = f"{percent:.{digits}f}"
     return f"{text.removesuffix('.0') if digits == 1 and percent == round(percent) else text}{THIN}%"

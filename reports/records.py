@@ -91,11 +91,13 @@ class Record:
     `tables` holds what a report draws beside metrics, each optional:
     `confusion` `{"labels": [agent], "counts": [[int]]}`, rows the right agent, columns the agent chosen;
     `mistakes` `[{"text", "expected", "got", "confidence"}]`, routing cases that went wrong;
-    `reliability` `[{"confidence", "accuracy", "low", "high", "n"}]`, one bin a row;
-    `load_series` `[{"t_s", "planned", "done", "correct", "errors", "p95_s"}]`, one second a row, null where unknown;
-    `latency` `{name: {"p50_s", "p90_s", "p95_s", "p99_s", "max_s", "n", "over", "ecdf": [[seconds, share of planned]]}}`;
-    `stages` `[{"stage", "p50_s", "p95_s", "mean_s", "n"}]`;
-    `outcomes` `{outcome: number of loaded turns}`;
+    `reliability` `[{"low", "high", "confidence", "accuracy", "n"}]`, one bin of confidence a row;
+    `load_series` `[{"t_s", "due", "answered", "correct", "errors", "in_flight", "response_p50_s", "response_p95_s"}]`, one second a
+    row, null or absent where unknown;
+    `latency` `{name: {"rows": [[lower_s, upper_s, count]], "infinite", "count"}}`, histograms, failed turns as infinite;
+    `load` whatever else the load test knows, of which `errors` `{error class: turns}` and `turns` `{"planned", "played",
+    "answered"}` are drawn;
+    `stages` `{stage: mean seconds of a turn}`;
     `cards` `[{"card", "title", "area", "severity", "agent", "requires", "known_issue"}]`.
     """
 

@@ -30,7 +30,7 @@ STATE_ICONS: Mapping[GateState, str] = {
     "no_baseline": "non",
 }
 VERDICT_ICONS: Mapping[VerdictWord, str] = {"pass": "pass", "fail": "fail", "inconclusive": "inc", "invalid": "inv"}
-STATE_ORDER: tuple[GateState, ...] = tuple(STATE_WORDS)[1:4] + ("pass", "no_baseline", "not_measured", "not_in_tier")
+STATE_ORDER: tuple[GateState, ...] = ("fail", "invalid", "inconclusive", "pass", "no_baseline", "not_measured", "not_in_tier")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class MetricRow:
 
 def gate_rows(verdict: Verdict) -> list[GateRow]:
     """All gates, those that stop a pass first; within a state in policy order, critical first."""
-    ordered = sorted(verdict.gates, key=lambda gate: (STATE_ORDER.index(gate.state), not gate.critical))
+    ordered = sorted(verdict.gates, key=lambda gate: (STATE_ORDER.index(gate.state), gate.state != "pass" and not gate.critical))
     return [_gate_row(gate) for gate in ordered]
 
 
@@ -222,7 +222,10 @@ def facts(record: Record, verdict: Verdict) -> list[tuple[str, str, str]]:
     origin = record.provenance
     commit = origin.commit[:7] if origin.commit else "unknown"
     dirty = {True: "with uncommitted changes", False: "clean working tree", None: "state of the tree unknown"}[origin.dirty]
-    evidence = ", ".join(f"{form.count(row['planned'])} {suite}" for suite, row in sorted(verdict.suite_counts.items()))
+    nouns = {"cards": "card repeats", "routing": "routing cases", "load": "loaded turns"}
+    evidence = ", ".join(
+        form.plural(row["planned"], nouns.get(suite, suite)) for suite, row in sorted(verdict.suite_counts.items())
+    )
     slots = sum(sum(row.values()) for row in record.slot_counts.values())
     load = ", ".join(f"{key} {value}" for key, value in origin.load.items())
     return [
@@ -230,7 +233,7 @@ def facts(record: Record, verdict: Verdict) -> list[tuple[str, str, str]]:
         ("Target", record.target, f"pack {record.pack}"),
         ("Model", origin.model, f"load: {load}" if load else ""),
         ("Policy", f"{verdict.policy}, tier {verdict.tier}", f"{sum(row.state != 'not_in_tier' for row in verdict.gates)} gates"),
-        ("Evidence", f"{evidence} repeats" if evidence else "none", form.plural(slots, "slots")),
+        ("Evidence", evidence or "none", form.plural(slots, "slots")),
         ("Duration", form.seconds(sum(record.durations_s.values())) if record.durations_s else "unknown", ""),
         ("Run", record.run_id, f"exit code {verdict.exit_code}"),
         ("Finished", form.moment(record.created_at), ""),

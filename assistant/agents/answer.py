@@ -54,15 +54,6 @@ class Answer:
     model_name: str | None
     error: str | None = None
 
-    @classmethod
-    def plain(cls, asked: str, text: str, *, outcome: Outcome) -> Answer:
-        """An answer no model gave."""
-        messages: list[ModelMessage] = [
-            ModelRequest(parts=[UserPromptPart(content=asked)]),
-            ModelResponse(parts=[TextPart(content=text)]),
-        ]
-        return cls(text=text, outcome=outcome, messages=messages, usage=RunUsage(), model_name=None)
-
 
 @dataclass(kw_only=True)
 class AnswerRun:
@@ -176,11 +167,14 @@ class AnswerRun:
         await self._take_back("the model failed")
         text = PARTIAL_ANSWER + " ".join(self._summaries) if self._summaries else NO_ANSWER
         await self.log.emit(TokenEvent(**self.log.stamp(), text=text))
-        plain = Answer.plain(asked, text, outcome="degraded" if self._summaries else "error")
+        messages: list[ModelMessage] = [
+            ModelRequest(parts=[UserPromptPart(content=asked)]),
+            ModelResponse(parts=[TextPart(content=text)], model_name=self.specialist.model.model_name),
+        ]
         return Answer(
             text=text,
-            outcome=plain.outcome,
-            messages=plain.messages,
+            outcome="degraded" if self._summaries else "error",
+            messages=messages,
             usage=self.usage,
             model_name=self.specialist.model.model_name,
             error="The model did not answer.",

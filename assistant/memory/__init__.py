@@ -3,12 +3,14 @@
 from assistant.memory.database import Database, open_database
 from assistant.memory.sandboxes import Sandboxes
 from assistant.memory.state import StoredState
-from assistant.memory.threads import FinishedTurn, Message, StoredEvent, Thread, ThreadStore
+from assistant.memory.threads import FinishedTurn, Message, Opened, Said, StoredEvent, Thread, ThreadStore
 
 __all__ = [
     "Database",
     "FinishedTurn",
     "Message",
+    "Opened",
+    "Said",
     "Sandboxes",
     "StoredEvent",
     "StoredState",

@@ -77,7 +77,8 @@ def _engine(url: str) -> AsyncEngine:
             return create_async_engine(parsed, pool_size=POOL_SIZE, pool_pre_ping=True)
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(parsed)
+        # No connection goes back with a transaction open, so rolling back once more would be a wasted trip to its thread.
+        engine = create_async_engine(parsed, pool_reset_on_return=None)
     except ModuleNotFoundError as error:
         raise StoreError(f"the database driver {error.name!r} is not installed; install it or use sqlite+aiosqlite") from error
     except (ArgumentError, NoSuchModuleError) as error:

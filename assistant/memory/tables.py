@@ -27,6 +27,7 @@ THREADS = Table(
     Column("pack", String(64), nullable=False),
     Column("agent", String(64)),
     Column("pending", JSON(none_as_null=True)),
+    Column("previous_text", Text),
     Column("created_at", String(40), nullable=False),
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+from uuid import uuid4
 
 from pydantic import JsonValue
 from pydantic_ai import Conversation, ModelMessage, ModelMessagesTypeAdapter
@@ -17,6 +18,7 @@ from assistant.memory.tables import EVENTS, MESSAGES, THREADS, USERS
 
 HISTORY_TURNS = 50
 Question = Mapping[str, JsonValue]
+THREAD_COLUMNS = tuple(THREADS.c[name] for name in ("thread_id", "user_id", "pack", "agent", "pending", "previous_text"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Thread:
-    """`agent` is who answered last, `pending` the open question of that answer, `previous_text` what the user said before."""
+    """`agent` is who answered last, `pending` the open question of that answer, `previous_text` what that answer was to."""
 
     thread_id: str
     user_id: str
@@ -41,6 +43,30 @@ class Thread:
     agent: str | None
     pending: Question | None
     previous_text: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """A user message to keep. Without `thread_id` it starts a thread."""
+
+    thread_id: str | None
+    turn_id: str
+    user_id: str
+    pack: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A thread as it was before the message. `stored` holds the model messages of its newest turns, newest first."""
+
+    thread: Thread
+    stored: Sequence[str]
+
+    def history(self) -> list[ModelMessage]:
+        """What the agents of the thread read: at most 50 turns, oldest first."""
+        return _parsed(self.stored)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +79,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedTurn:
-    """What a turn leaves behind. `thread_agent` and `pending` become the thread's."""
+    """What a turn leaves behind. `thread_agent`, `pending` and `previous_text` become the thread's. Without `messages` no agent took part."""
 
     thread_id: str
     turn_id: str
@@ -63,6 +89,7 @@ class FinishedTurn:
     messages: Sequence[ModelMessage]
     thread_agent: str | None
     pending: Question | None
+    previous_text: str | None
     events: Sequence[StoredEvent]
 
 
@@ -71,37 +98,30 @@ class ThreadStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # The first use builds a schema for a tenth of a second, which no turn should wait for.
+        ModelMessagesTypeAdapter.dump_json([])
 
     async def find(self, thread_id: str) -> Thread | None:
         async with self._database.read("thread.find") as connection:
-            row = (await connection.execute(select(THREADS).where(THREADS.c.thread_id == thread_id))).mappings().one_or_none()
-            if row is None:
-                return None
-            said = await connection.scalar(
-                select(MESSAGES.c.text)
-                .where(MESSAGES.c.thread_id == thread_id, MESSAGES.c.role == "user")
-                .order_by(MESSAGES.c.message_id.desc())
-                .limit(1)
-            )
-        return Thread(
-            thread_id=thread_id,
-            user_id=row["user_id"],
-            pack=row["pack"],
-            agent=row["agent"],
-            pending=row["pending"],
-            previous_text=said,
-        )
+            return await _thread(connection, thread_id)
 
-    async def accept(self, thread: Thread, *, turn_id: str, text: str, now: datetime, new: bool) -> None:
-        """Keep what the user said, with the thread and the user when `new`. After this returns, it cannot be lost."""
-        at = now.isoformat()
+    async def accept(self, said: Said) -> Opened | None:
+        """Keep what the user said and read the thread as it was before, all in one transaction.
+
+        After this returns the message cannot be lost. Null, and nothing kept, when the user has no such thread in this pack.
+        """
         async with self._database.write("turn.accept") as connection:
-            if new:
-                await _ensure_user(connection, thread.user_id, at)
-                row = {"thread_id": thread.thread_id, "user_id": thread.user_id, "pack": thread.pack, "created_at": at}
-                await connection.execute(insert(THREADS).values(row))
-            said = {"thread_id": thread.thread_id, "turn_id": turn_id, "role": "user", "text": text, "created_at": at}
-            await connection.execute(insert(MESSAGES).values(said))
+            if said.thread_id is None:
+                thread = await _create(connection, said)
+            else:
+                found = await _thread(connection, said.thread_id)
+                if found is None or (found.user_id, found.pack) != (said.user_id, said.pack):
+                    return None
+                thread = found
+            message = {"thread_id": thread.thread_id, "turn_id": said.turn_id, "role": "user"}
+            await connection.execute(insert(MESSAGES).values(**message, text=said.text, created_at=said.at.isoformat()))
+            stored = await _stored(connection, thread.thread_id, HISTORY_TURNS) if thread.agent else []
+        return Opened(thread=thread, stored=stored)
 
     async def finish(self, turn: FinishedTurn, now: datetime) -> None:
         """Keep the answer, the model messages, the events and the thread's new standing, all or nothing."""
@@ -112,7 +132,7 @@ class ThreadStore:
             "text": turn.text,
             "agent": turn.agent,
             "outcome": turn.outcome,
-            "model_messages": ModelMessagesTypeAdapter.dump_json(list(turn.messages)).decode(),
+            "model_messages": ModelMessagesTypeAdapter.dump_json(list(turn.messages)).decode() if turn.messages else None,
             "created_at": now.isoformat(),
         }
         events = [
@@ -126,7 +146,11 @@ class ThreadStore:
             }
             for event in turn.events
         ]
-        standing = {"agent": turn.thread_agent, "pending": None if turn.pending is None else dict(turn.pending)}
+        standing = {
+            "agent": turn.thread_agent,
+            "pending": None if turn.pending is None else dict(turn.pending),
+            "previous_text": turn.previous_text,
+        }
         async with self._database.write("turn.finish") as connection:
             await connection.execute(insert(MESSAGES).values(answer))
             if events:
@@ -134,17 +158,10 @@ class ThreadStore:
             await connection.execute(update(THREADS).where(THREADS.c.thread_id == turn.thread_id).values(standing))
 
     async def conversation(self, thread_id: str, *, turns: int = HISTORY_TURNS) -> Conversation:
-        """The newest `turns` answered turns as a conversation that an agent can continue, oldest first."""
+        """The newest `turns` turns that an agent took, as a conversation another can continue, oldest first."""
         async with self._database.read("thread.load") as connection:
-            rows = await connection.execute(
-                select(MESSAGES.c.model_messages)
-                .where(MESSAGES.c.thread_id == thread_id, MESSAGES.c.role == "assistant")
-                .order_by(MESSAGES.c.message_id.desc())
-                .limit(turns)
-            )
-            stored = [text for (text,) in rows.all() if text]
-        messages = [message for text in reversed(stored) for message in ModelMessagesTypeAdapter.validate_json(text)]
-        return Conversation(messages=messages, conversation_id=thread_id)
+            stored = await _stored(connection, thread_id, turns)
+        return Conversation(messages=_parsed(stored), conversation_id=thread_id)
 
     async def messages(self, thread_id: str) -> list[Message]:
         """Everything said in the thread, oldest first."""
@@ -168,7 +185,31 @@ class ThreadStore:
             return [StoredEvent(**row) for row in (await connection.execute(query)).mappings()]
 
 
-async def _ensure_user(connection: AsyncConnection, user_id: str, at: str) -> None:
-    known = await connection.scalar(select(USERS.c.user_id).where(USERS.c.user_id == user_id))
+async def _thread(connection: AsyncConnection, thread_id: str) -> Thread | None:
+    row = (await connection.execute(select(*THREAD_COLUMNS).where(THREADS.c.thread_id == thread_id))).mappings().one_or_none()
+    return None if row is None else Thread(**row)
+
+
+async def _create(connection: AsyncConnection, said: Said) -> Thread:
+    at = said.at.isoformat()
+    known = await connection.scalar(select(USERS.c.user_id).where(USERS.c.user_id == said.user_id))
     if known is None:
-        await connection.execute(insert(USERS).values(user_id=user_id, created_at=at))
+        await connection.execute(insert(USERS).values(user_id=said.user_id, created_at=at))
+    thread_id = uuid4().hex
+    row = {"thread_id": thread_id, "user_id": said.user_id, "pack": said.pack, "created_at": at}
+    await connection.execute(insert(THREADS).values(row))
+    return Thread(thread_id=thread_id, user_id=said.user_id, pack=said.pack, agent=None, pending=None, previous_text=None)
+
+
+async def _stored(connection: AsyncConnection, thread_id: str, turns: int) -> list[str]:
+    rows = await connection.execute(
+        select(MESSAGES.c.model_messages)
+        .where(MESSAGES.c.thread_id == thread_id, MESSAGES.c.model_messages.is_not(None))
+        .order_by(MESSAGES.c.message_id.desc())
+        .limit(turns)
+    )
+    return [text for (text,) in rows.all()]
+
+
+def _parsed(newest_first: Sequence[str]) -> list[ModelMessage]:
+    return [message for text in reversed(newest_first) for message in ModelMessagesTypeAdapter.validate_json(text)]

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent, TextPart, ToolCallPart
@@ -119,7 +120,9 @@ def _expected(name: str) -> str:
 class PacedModel(WrapperModel):
     """Wraps `wrapped` with the delays of `pace`. `sleep` takes seconds; `clock` gives monotonic seconds."""
 
-    def __init__(self, wrapped: Model, pace: Pace, *, sleep: Sleep = asyncio.sleep, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, wrapped: Model, pace: Pace, *, sleep: Sleep = asyncio.sleep, clock: Callable[[], float] | None = None
+    ) -> None:
         super().__init__(wrapped)
         self._pace = pace
         self._sleep = sleep
@@ -144,10 +147,12 @@ class PacedModel(WrapperModel):
         messages: list[ModelMessage],
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
-        run_context: RunContext[Any] | None = None,
+        run_context: RunContext[Any] | None = None,  # noqa: ARG002
     ) -> AsyncGenerator[StreamedResponse]:
         response = await self._answer(messages, model_settings, model_request_parameters)
-        yield PacedStream(model_request_parameters=model_request_parameters, response=response, pace=self._pace, sleep=self._sleep)
+        yield PacedStream(
+            model_request_parameters=model_request_parameters, response=response, pace=self._pace, sleep=self._sleep
+        )
 
     async def _answer(
         self, messages: list[ModelMessage], model_settings: ModelSettings | None, parameters: ModelRequestParameters
@@ -157,7 +162,9 @@ class PacedModel(WrapperModel):
         stalled = self._pace.stall_every > 0 and self._requests % self._pace.stall_every == 0
         started = self._clock()
         response = await self.wrapped.request(messages, model_settings, parameters)
-        delay = (self._pace.tool_ms if _calls_tool(response) else self._pace.ttft_ms) / 1000 + (self._pace.stall_s if stalled else 0.0)
+        delay = (self._pace.tool_ms if _calls_tool(response) else self._pace.ttft_ms) / 1000 + (
+            self._pace.stall_s if stalled else 0.0
+        )
         await self._sleep(max(0.0, delay - (self._clock() - started)))
         return response
 
@@ -216,4 +223,4 @@ def split(text: str, pieces: int) -> list[str]:
     """Exactly `pieces` pieces, sizes differing by at most one character; a text shorter than that ends in empty pieces."""
     size, longer = divmod(len(text), pieces)
     cuts = [number * size + min(number, longer) for number in range(pieces + 1)]
-    return [text[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(cuts)]

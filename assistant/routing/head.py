@@ -106,9 +106,8 @@ class Head:
 
 
 def dense_input(encoding: Encoding) -> Floats:
-    """Features and embedding side by side, each of unit length."""
-    features = encoding.features / np.float32(max(float(np.linalg.norm(encoding.features)), 1e-6))
-    return np.concatenate([features, encoding.embedding])
+    """Features and embedding side by side."""
+    return np.concatenate([encoding.features, encoding.embedding])
 
 
 def softmax(logits: Floats) -> Floats:

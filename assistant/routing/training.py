@@ -16,7 +16,7 @@ from assistant.routing.utterances import Utterance
 
 TRAINER_VERSION = 1
 FOLDS = 4
-DENSE_STRENGTH = 8.0
+DENSE_STRENGTH = 30.0
 LEXICAL_STRENGTH = 30.0
 LEXICAL_SHARE = 0.5
 REJECTED_SHARE = 0.005
@@ -154,15 +154,24 @@ def _fit(inputs: _Inputs, rows: NDArray[np.intp], classes: int) -> _Fit:
     rarity = _rarity(inputs, rows)
     targets = inputs.targets[rows]
     present = np.unique(targets)
-    dense = LogisticRegression(C=DENSE_STRENGTH, max_iter=400, tol=1e-3).fit(inputs.dense[rows], targets)
+    centre, scale = _standard(inputs.dense[rows], inputs.embeddings.shape[1])
+    dense = LogisticRegression(C=DENSE_STRENGTH, max_iter=400, tol=1e-3).fit((inputs.dense[rows] - centre) * scale, targets)
     lexical = LogisticRegression(C=LEXICAL_STRENGTH, max_iter=400, tol=1e-3).fit(_matrix(inputs, rows, rarity), targets)
     weights = np.zeros((inputs.dense.shape[1], classes), dtype=np.float32)
     bias = np.full(classes, -30.0, dtype=np.float32)
     table = np.zeros((BUCKETS, classes), dtype=np.float32)
-    weights[:, present] = cast("Floats", dense.coef_).T
-    bias[present] = dense.intercept_ + LEXICAL_SHARE * lexical.intercept_
+    weights[:, present] = scale[:, None] * cast("Floats", dense.coef_).T
+    bias[present] = dense.intercept_ + LEXICAL_SHARE * lexical.intercept_ - centre @ weights[:, present]
     table[:, present] = LEXICAL_SHARE * cast("Floats", lexical.coef_).T
     return _Fit(dense=weights, bias=bias, lexical=table, rarity=rarity)
+
+
+def _standard(dense: Floats, hidden: int) -> tuple[Floats, Floats]:
+    """Centre and factor per column that give features and embedding, `hidden` columns, a mean squared length of 1 each."""
+    deviation = dense.std(axis=0) + np.float32(1e-4)
+    width = np.full(dense.shape[1], dense.shape[1] - hidden, dtype=np.float32)
+    width[-hidden:] = hidden
+    return dense.mean(axis=0), (1.0 / (deviation * np.sqrt(width))).astype(np.float32)
 
 
 def _rarity(inputs: _Inputs, rows: NDArray[np.intp]) -> Floats:

@@ -38,7 +38,10 @@ def list_cards(pack: str, as_json: bool) -> None:
       assay cards list --pack qsr
     """
     found = load_cards(_DATASETS / pack / "scenarios")
-    rows = [{"id": c.id, "area": c.area, "severity": c.severity, "turns": len(c.turns), "requires": c.requires, "title": c.title} for c in found]
+    rows = [
+        {"id": c.id, "area": c.area, "severity": c.severity, "turns": len(c.turns), "requires": c.requires, "title": c.title}
+        for c in found
+    ]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return

@@ -12,10 +12,10 @@ from pathlib import Path
 import click
 
 from evals.catalog import load_cards, nearest
+from evals.cli.figures import figure
 from evals.cli.progress import progress_report
 from evals.errors import UsageError
 from evals.targets.opening import parse_target
-from reports.format import estimate_text
 
 
 @click.command()
@@ -51,7 +51,7 @@ def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: b
         click.echo(json.dumps({"metrics": metrics, "broken": list(result.broken)}, indent=1))
     else:
         for name, value in result.metrics.items():
-            click.echo(f"{name:<34} {estimate_text(value)}")
+            click.echo(f"{name:<34} {figure(name, value)}")
         for reason in result.broken:
             click.echo(f"invalid: {reason}")
     return 3 if result.broken else 0

@@ -25,6 +25,7 @@ COMMANDS = {
     "chat": "evals.cli.serve:chat",
     "mock-model": "evals.cli.serve:mock_model",
     "doctor": "evals.cli.serve:doctor",
+    "selftest": "evals.cli.selftest:selftest",
     "setup": "evals.cli.serve:setup",
     "ui": "evals.cli.gate:ui",
 }

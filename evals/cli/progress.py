@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import click
@@ -14,7 +14,7 @@ from evals.suites import Progress as Report
 
 
 @contextmanager
-def progress_report() -> Iterator[Report]:
+def progress_report() -> Generator[Report]:
     """Bars when standard error is a terminal, plain lines otherwise."""
     if sys.stderr.isatty():
         yield from _bars()
@@ -22,7 +22,7 @@ def progress_report() -> Iterator[Report]:
         yield _lines()
 
 
-def _bars() -> Iterator[Report]:
+def _bars() -> Generator[Report]:
     columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=Console(stderr=True)) as bars:

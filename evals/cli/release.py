@@ -23,11 +23,19 @@ _POLICIES = Path("datasets/gates")
 @click.command()
 @click.option("--tier", type=click.Choice(["pr", "nightly", "release"]), default="pr", show_default=True)
 @click.option("--pack", default="qsr", show_default=True)
-@click.option("--target", "target_text", default="inprocess", show_default=True, help="inprocess, http(s)://..., python:module:function, scripted:FILE")
+@click.option(
+    "--target",
+    "target_text",
+    default="inprocess",
+    show_default=True,
+    help="inprocess, http(s)://..., python:module:function, scripted:FILE",
+)
 @click.option("--policy", type=click.Path(path_type=Path), help="A policy file; default: datasets/gates/<tier>.yaml")
 @click.option("--traffic", default="smoke", show_default=True, help="A profile of datasets/traffic.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder; default: runs/<time>-<tier>")
-@click.option("--resume", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Continue a run folder that was interrupted.")
+@click.option(
+    "--resume", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Continue a run folder that was interrupted."
+)
 @click.option("--no-track", is_flag=True, help="Do not write to MLflow.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 def release(tier: Tier, **options: Any) -> int:
@@ -79,4 +87,4 @@ def _track(folder: Path) -> None:
 
     result = track(folder)
     if not result.ok:
-        click.echo(f"ledger: {result.message}", err=True)
+        click.echo(f"ledger: {result.sentence}", err=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
+from evals.cli.figures import figure
 from evals.cli.progress import progress_report
-from reports.format import estimate_text
 
 
 @click.command()
@@ -44,4 +44,4 @@ def routing(pack: str, tests: Path | None, conversations: Path | None, as_json: 
         click.echo(json.dumps({"metrics": metrics, **result.tables}, indent=1))
         return
     for name, value in result.metrics.items():
-        click.echo(f"{name:<34} {estimate_text(value)}")
+        click.echo(f"{name:<34} {figure(name, value)}")

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -55,7 +56,10 @@ def chat(pack: str, model: str | None, thread: str | None) -> None:
     Example:
       assay chat
     """
+    from rich.console import Console
+
     from assistant.build import open_assistant
+    from assistant.chat import ask_at
     from assistant.chat import chat as run_chat
     from assistant.settings import Settings
 
@@ -63,9 +67,11 @@ def chat(pack: str, model: str | None, thread: str | None) -> None:
     if model:
         settings = replace(settings, model=model)
 
+    console = Console()
+
     async def talk() -> None:
         async with open_assistant(settings, pack=pack) as assistant:
-            await run_chat(assistant, thread_id=thread)
+            await run_chat(assistant, console, ask=ask_at(console), thread_id=thread)
 
     asyncio.run(talk())
 
@@ -77,7 +83,7 @@ def chat(pack: str, model: str | None, thread: str | None) -> None:
 @click.option("--tokens", default=60, show_default=True)
 @click.option("--error-rate", default=0.0, show_default=True, type=click.FloatRange(0, 1))
 @click.option("--seed", default=1, show_default=True)
-def mock_model(port: int, ttft_ms: float, gap_ms: float, tokens: int, error_rate: float, seed: int) -> None:
+def mock_model(port: int, seed: int, **options: Any) -> None:
     """Serve a stand-in for an OpenAI-compatible model with known delays.
 
     \b
@@ -88,7 +94,14 @@ def mock_model(port: int, ttft_ms: float, gap_ms: float, tokens: int, error_rate
 
     from assistant.models.mock_server import MockProfile, create_mock_app
 
-    profile = MockProfile(ttft_s=ttft_ms / 1000, gap_s=gap_ms / 1000, tokens=tokens, server_error_rate=error_rate, seed=seed)
+    profile = MockProfile(
+        ttft_s=options["ttft_ms"] / 1000,
+        gap_s=options["gap_ms"] / 1000,
+        content="lorem",
+        lorem_tokens=options["tokens"],
+        server_error_rate=options["error_rate"],
+        seed=seed,
+    )
     listener = _bind("127.0.0.1", port)
     click.echo(f"mock model on http://127.0.0.1:{port}/v1 (Ctrl-C stops)", err=True)
     uvicorn.Server(uvicorn.Config(create_mock_app(profile), log_level="warning", access_log=False)).run(sockets=[listener])

@@ -49,7 +49,9 @@ class Handoff(Evaluator[list[str], Transcript, Card]):
         for number, (spec, turn) in enumerate(zip(card_of(ctx).turns, ctx.output.turns, strict=False), 1):
             wanted = spec.expect.handoff
             if wanted is not None and (turn.handoff is not None) != wanted:
-                faults.append(f"turn {number}: {'no hand-off' if wanted else 'a hand-off'}, expected {'one' if wanted else 'none'}")
+                faults.append(
+                    f"turn {number}: {'no hand-off' if wanted else 'a hand-off'}, expected {'one' if wanted else 'none'}"
+                )
         return verdict(faults)
 
 
@@ -108,13 +110,19 @@ def tool_faults(expect: Expectation, calls: Sequence[ToolCall]) -> list[str]:
 def contains(actual: Any, wanted: Any) -> bool:
     """Whether `actual` satisfies `wanted`: subset for mappings, containment for text, 0.5 % for numbers."""
     if isinstance(wanted, Mapping):
-        return isinstance(actual, Mapping) and all(key in actual and contains(actual[key], value) for key, value in wanted.items())
+        return isinstance(actual, Mapping) and all(
+            key in actual and contains(actual[key], value) for key, value in wanted.items()
+        )
     if isinstance(wanted, list):
         return isinstance(actual, list) and all(any(contains(item, value) for item in actual) for value in wanted)
     if isinstance(wanted, bool) or wanted is None:
         return actual is wanted
     if isinstance(wanted, int | float):
-        return isinstance(actual, int | float) and not isinstance(actual, bool) and abs(actual - wanted) <= _TOLERANCE * max(1.0, abs(wanted))
+        return (
+            isinstance(actual, int | float)
+            and not isinstance(actual, bool)
+            and abs(actual - wanted) <= _TOLERANCE * max(1.0, abs(wanted))
+        )
     return isinstance(actual, str) and normalise(wanted) in normalise(actual)
 
 

@@ -39,7 +39,11 @@ class Answered(Evaluator[list[str], Transcript, Card]):
 
     def evaluate(self, ctx: Context) -> EvaluationReason:
         return verdict(
-            [f"turn {n}: {turn.error or 'the answer is empty'}" for n, turn in enumerate(ctx.output.turns, 1) if turn.error or not turn.text.strip()]
+            [
+                f"turn {n}: {turn.error or 'the answer is empty'}"
+                for n, turn in enumerate(ctx.output.turns, 1)
+                if turn.error or not turn.text.strip()
+            ]
         )
 
 

@@ -37,13 +37,25 @@ CHECKS: tuple[Check, ...] = (
     Check(name="agent", evaluator=actions.AgentChosen(), stage="routing", applies=_expects("agent"), needs="route"),
     Check(name="handoff", evaluator=actions.Handoff(), stage="routing", applies=_expects("handoff"), needs="route"),
     Check(name="tools", evaluator=actions.Tools(), stage="tool", applies=_plans_tools, needs="tools"),
-    Check(name="state", evaluator=actions.EndState(), stage="tool", applies=lambda c: bool(c.expect_state or c.absent_state), needs="state"),
+    Check(
+        name="state",
+        evaluator=actions.EndState(),
+        stage="tool",
+        applies=lambda c: bool(c.expect_state or c.absent_state),
+        needs="state",
+    ),
     Check(name="say", evaluator=answer.Say(), stage="model", applies=_expects("say")),
     Check(name="not_say", evaluator=answer.NotSay(), stage="model", applies=_expects("not_say")),
     Check(name="citations", evaluator=answer.Citations(), stage="retrieval", applies=_expects("cite"), needs="citations"),
     Check(name="outcome", evaluator=answer.OutcomeIs(), stage="model", applies=_expects("outcome"), needs="outcome"),
     Check(name="seamless", evaluator=answer.Seamless(), stage="model", applies=lambda card: len(card.turns) > 1),
-    Check(name="budget", evaluator=actions.Budget(), stage="model", applies=lambda c: c.budgets.model_dump(exclude_none=True) != {}, needs="timings"),
+    Check(
+        name="budget",
+        evaluator=actions.Budget(),
+        stage="model",
+        applies=lambda c: c.budgets.model_dump(exclude_none=True) != {},
+        needs="timings",
+    ),
 )
 CHECK_NAMES = tuple(check.name for check in CHECKS)
 

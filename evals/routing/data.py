@@ -80,6 +80,10 @@ def _read(path: Path, row_type: type[RowT]) -> list[RowT]:
 
 
 def _check(labels: Sequence[tuple[str, str]], path: Path, agents: Sequence[str]) -> None:
-    faults = [f"{path}: row {row}: field `agent`: unknown {agent!r}{nearest(agent, agents)}" for row, agent in labels if agent not in agents]
+    faults = [
+        f"{path}: row {row}: field `agent`: unknown {agent!r}{nearest(agent, agents)}"
+        for row, agent in labels
+        if agent not in agents
+    ]
     if faults:
         raise UsageError("\n".join(faults))

@@ -62,8 +62,12 @@ def routing_metrics(outcomes: Sequence[Outcome], *, agents: Sequence[str], plann
     for agent in agents:
         of_agent = [o for o in outcomes if o.utterance.agent == agent]
         to_agent = [o for o in outcomes if o.agent == agent]
-        metrics[f"routing.recall.{agent}"] = _rate([(o.utterance.family or o.utterance.id, o.right) for o in of_agent], len(of_agent))
-        metrics[f"routing.precision.{agent}"] = _rate([(o.utterance.family or o.utterance.id, o.right) for o in to_agent], len(to_agent))
+        metrics[f"routing.recall.{agent}"] = _rate(
+            [(o.utterance.family or o.utterance.id, o.right) for o in of_agent], len(of_agent)
+        )
+        metrics[f"routing.precision.{agent}"] = _rate(
+            [(o.utterance.family or o.utterance.id, o.right) for o in to_agent], len(to_agent)
+        )
     return metrics
 
 
@@ -76,7 +80,9 @@ def routing_slots(outcomes: Sequence[Outcome]) -> list[Slot]:
             repeat=0,
             evaluator="agent",
             state="pass" if o.right else "fail",
-            reason="" if o.right else f"{o.utterance.text!r} went to {o.agent} ({o.confidence:.2f}), expected {o.utterance.agent}",
+            reason=""
+            if o.right
+            else f"{o.utterance.text!r} went to {o.agent} ({o.confidence:.2f}), expected {o.utterance.agent}",
             stage=None if o.right else "routing",
             labels={"agent": o.utterance.agent, "family": o.utterance.family, "intent": o.utterance.intent or ""},
         )
@@ -99,7 +105,9 @@ def conversation_slots(conversation: LabelledConversation, turns: Sequence[Turn]
                 repeat=0,
                 evaluator=f"turn {number}",
                 state=state,
-                reason="" if right else f"{labelled.text!r} went to {turn.agent if turn else 'nobody'}, expected {labelled.agent}",
+                reason=""
+                if right
+                else f"{labelled.text!r} went to {turn.agent if turn else 'nobody'}, expected {labelled.agent}",
                 stage=None if right else "routing",
                 labels={"agent": labelled.agent, "family": conversation.family or conversation.id},
             )
@@ -150,7 +158,16 @@ def _calibration_error(outcomes: Sequence[Outcome]) -> Estimate | None:
         return None
     total = sum(row["n"] * abs(row["accuracy"] - row["confidence"]) for row in reliability(outcomes) if row["n"])
     n = len(outcomes)
-    return Estimate(value=total / n, low=None, high=None, k=None, n=n, planned=n, confidence=0.95, method="expected calibration error, 10 bins")
+    return Estimate(
+        value=total / n,
+        low=None,
+        high=None,
+        k=None,
+        n=n,
+        planned=n,
+        confidence=0.95,
+        method="expected calibration error, 10 bins",
+    )
 
 
 def _rate(trials: Sequence[tuple[str, bool]], planned: int) -> Estimate | None:

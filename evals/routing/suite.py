@@ -58,7 +58,9 @@ async def run_routing(run: RoutingRun, progress: Progress) -> SuiteResult:
     )
 
 
-async def _play_conversations(run: RoutingRun, environ: Mapping[str, str], labels: list[str], progress: Progress) -> tuple[list[Slot], list[Transcript]]:
+async def _play_conversations(
+    run: RoutingRun, environ: Mapping[str, str], labels: list[str], progress: Progress
+) -> tuple[list[Slot], list[Transcript]]:
     if run.conversations is None:
         return [], []
     conversations = read_conversations(run.conversations, agents=labels)
@@ -69,8 +71,6 @@ async def _play_conversations(run: RoutingRun, environ: Mapping[str, str], label
             sandbox = await target.sandbox()
             turns, thread = await target.converse([turn.text for turn in conversation.turns], user="crew", sandbox=sandbox)
             slots += conversation_slots(conversation, turns)
-            transcripts.append(
-                Transcript(card=conversation.id, repeat=0, turns=turns, visible=target.visible, thread_id=thread)
-            )
+            transcripts.append(Transcript(card=conversation.id, repeat=0, turns=turns, visible=target.visible, thread_id=thread))
             progress("conversations", number, len(conversations))
     return slots, transcripts

@@ -42,7 +42,9 @@ class HttpTarget:
             sandboxes = await self._client.post("/v1/sandboxes", json={"pack": self._pack})
         except httpx2.HTTPError as error:
             await self._client.aclose()
-            raise TargetError(f"{self._url}: no assistant answers there ({_plain(error)}); start it with `assay serve --sandboxes`") from error
+            raise TargetError(
+                f"{self._url}: no assistant answers there ({_plain(error)}); start it with `assay serve --sandboxes`"
+            ) from error
         if sandboxes.is_success:
             self.visible = Visible(route=True, tools=True, citations=True, outcome=True, state=True, timings=True)
         return self
@@ -64,7 +66,14 @@ class HttpTarget:
         except TurnFault as stopped:
             fault, reason = stopped.fault, str(stopped)
         return Transcript(
-            card=card.id, repeat=repeat, turns=turns, visible=self.visible, state=state, thread_id=thread, fault=fault, fault_reason=reason
+            card=card.id,
+            repeat=repeat,
+            turns=turns,
+            visible=self.visible,
+            state=state,
+            thread_id=thread,
+            fault=fault,
+            fault_reason=reason,
         )
 
     async def _turn(self, request: TurnRequest) -> tuple[Turn, str | None]:
@@ -80,7 +89,9 @@ class HttpTarget:
         except ValidationError as error:
             raise TurnFault("agent_error", f"an event does not fit the wire contract: {error.errors()[0]['msg']}") from error
         meta = next((event for event in events if isinstance(event, MetaEvent)), None)
-        return turn_from_events(request.message, events, time.perf_counter() - started), meta.thread_id if meta else request.thread_id
+        return turn_from_events(
+            request.message, events, time.perf_counter() - started
+        ), meta.thread_id if meta else request.thread_id
 
     async def _events(self, request: TurnRequest) -> AsyncIterator[Event]:
         headers = {"Accept": "text/event-stream"}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from assistant.build import open_assistant
+from assistant.build import Parts, load_parts, open_assistant
 from assistant.pack import Pack
 from assistant.service import Assistant
 from assistant.settings import Settings
@@ -46,16 +46,39 @@ def pack_facts(pack: str, environ: Mapping[str, str]) -> PackFacts:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class PackSource:
+    """A pack with its loaded router and encoder, to open many assistants on variants of it."""
+
+    pack: Pack
+    environ: Mapping[str, str]
+    now: datetime
+    parts: Parts
+
+    def target(self, pack: Pack) -> InProcessTarget:
+        """An assistant on `pack`, which shares router and model; its knowledge is read from its own folder when that differs."""
+        if pack.folder == self.pack.folder:
+            return InProcessTarget(self.environ, pack=pack, now=self.now, parts=self.parts)
+        fresh = load_parts(Settings.from_environ(self.environ), pack)
+        return InProcessTarget(self.environ, pack=pack, now=self.now, parts=replace(self.parts, knowledge=fresh.knowledge))
+
+
+def load_pack(pack: str, environ: Mapping[str, str], *, now: datetime) -> PackSource:
+    """Raises what `Pack.load` and `load_parts` raise."""
+    loaded = Pack.load(pack)
+    return PackSource(pack=loaded, environ=environ, now=now, parts=load_parts(Settings.from_environ(environ), loaded))
+
+
 class InProcessTarget:
     """`now` fixes the assistant's clock, so that dates in cards stay true."""
 
     visible = ALL_VISIBLE
 
-    def __init__(self, environ: Mapping[str, str], *, pack: str, now: datetime) -> None:
+    def __init__(self, environ: Mapping[str, str], *, pack: str | Pack, now: datetime, parts: Parts | None = None) -> None:
         settings = Settings.from_environ(environ)
         self.deterministic = settings.model == "embedded" and not settings.agent_models
-        self._pack = pack
-        self._opening = open_assistant(settings, pack=pack, sandboxes=True, now=lambda: now)
+        self._pack = pack if isinstance(pack, str) else pack.name
+        self._opening = open_assistant(settings, pack=pack, sandboxes=True, now=lambda: now, parts=parts)
         self._assistant: Assistant | None = None
 
     async def __aenter__(self) -> InProcessTarget:

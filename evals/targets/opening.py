@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,7 +50,7 @@ def parse_target(text: str) -> TargetSpec:
 
 
 @asynccontextmanager
-async def open_target(spec: TargetSpec, *, pack: str, environ: Mapping[str, str], store: Path) -> AsyncIterator[Target]:
+async def open_target(spec: TargetSpec, *, pack: str, environ: Mapping[str, str], store: Path) -> AsyncGenerator[Target]:
     """Open the target; `store` is an empty folder for what an in-process assistant keeps. Raises `UsageError` or `TargetError`."""
     if spec.kind in {"http", "https"}:
         async with HttpTarget(spec.text, pack=pack) as target:

@@ -80,7 +80,9 @@ def _turn(user: str, scripted: ScriptedTurn, previous: str | None) -> Turn:
         agent=scripted.agent,
         outcome=scripted.outcome,
         handoff={"from_agent": previous, "to_agent": scripted.agent, "duration_s": 0.0} if moved else None,
-        tool_calls=[ToolCall(tool=tool.name, arguments=tool.arguments, ok=tool.ok, result=tool.result) for tool in scripted.tools],
+        tool_calls=[
+            ToolCall(tool=tool.name, arguments=tool.arguments, ok=tool.ok, result=tool.result) for tool in scripted.tools
+        ],
         citations=[Citation(document=document, passage=passage) for document, _, passage in places],
         duration_s=0.0,
     )

@@ -155,17 +155,7 @@ def _headline(word: VerdictWord, faults: list[str], gates: list[GateResult], sto
         left = f" {plural(unseen, 'lines')} not measured." if unseen else ""
         return f"{'All ' if len(judged) > 1 else ''}{plural(len(judged), 'gates')} hold{'s' if len(judged) == 1 else ''}.{left}"
     first = stopping[0]
-    lead = first.sentence if first.id == CRITICAL_GATE else f"{first.title}: {first.sentence}"
-    also = [text for state in ("fail", "invalid", "inconclusive") if (text := _others(state, stopping[1:]))]
-    return f"{lead} Of the other gates, {listing(also)}." if also else lead
-
-
-def _others(state: str, rest: list[GateResult]) -> str:
-    number = sum(gate.state == state for gate in rest)
-    if not number:
-        return ""
-    verb = {"fail": ("fails", "fail"), "invalid": ("is invalid", "are invalid"), "inconclusive": ("is open", "are open")}[state]
-    return f"{count(number)} more {verb[number > 1]}"
+    return first.sentence if first.id == CRITICAL_GATE else f"{first.title}: {first.sentence}"
 
 
 def _failures(counts: Counts, reproduce: str) -> list[FailingCard]:

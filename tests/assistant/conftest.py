@@ -116,7 +116,7 @@ class ScriptedRouter:
 
     def decide(self, text: str, context: RouteContext) -> Decision:
         self.contexts.append(context)
-        word = text.split()[0]
+        word = text.split(maxsplit=1)[0]
         agent = {"loans": "loans", "rooms": "rooms", "weather": NO_AGENT, "hello": NO_AGENT, "ghost": "ghost"}.get(word)
         return Decision(
             agent=agent or context.current_agent or "loans",
@@ -188,7 +188,7 @@ class Desk:
 
     @property
     def parts(self) -> Parts:
-        model = self.model or scripted(lambda text, results: self.script(text, results), self.seen)
+        model = self.model or scripted(self.script, self.seen)
         return Parts(router=self.router, knowledge=OneShelf(), resolve=lambda name: model)
 
     def configure(self, **changes: object) -> None:

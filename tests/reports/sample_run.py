@@ -65,7 +65,15 @@ def card_slots(cards: int = CARDS) -> list[Slot]:
         for evaluator in ("agent", "tools", "must_say"):
             card = f"{agent}/card-{number:02d}"
             slots.append(
-                Slot(slot_id=f"{card}:0:{evaluator}", suite="cards", card=card, repeat=0, evaluator=evaluator, state="pass", labels=labels)
+                Slot(
+                    slot_id=f"{card}:0:{evaluator}",
+                    suite="cards",
+                    card=card,
+                    repeat=0,
+                    evaluator=evaluator,
+                    state="pass",
+                    labels=labels,
+                )
             )
     return slots
 
@@ -112,32 +120,56 @@ def make_record(slots: Iterable[Slot] = (), metrics: Mapping[str, Estimate | Non
 
 def sample_tables() -> dict[str, Any]:
     diagonal = [[220 if r == c else 2 for c in range(5)] for r in range(5)]
-    steps = [[0.2 + 0.012 * i, i / 100] for i in range(1, 100)]
     return {
         "confusion": {"labels": AGENTS, "counts": diagonal},
         "mistakes": [{"text": "the fryer smells of gas", "expected": "safety", "got": "equipment", "confidence": 0.91}],
         "reliability": [
-            {"confidence": c, "accuracy": c - 0.01, "low": c - 0.04, "high": min(1, c + 0.03), "n": round(900 * c**3)}
-            for c in (0.45, 0.55, 0.65, 0.75, 0.85, 0.95)
+            {"low": c, "high": c + 0.1, "confidence": c + 0.05, "accuracy": c + 0.04, "n": round(900 * c**3)}
+            for c in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
         ],
         "load_series": [
-            {"t_s": t, "planned": 6, "done": 5 + t % 3, "correct": 5 + t % 3 - (t % 17 == 0), "errors": int(t == 61), "p95_s": 1.2 + 0.01 * (t % 30)}
+            {
+                "t_s": t,
+                "due": 6,
+                "answered": 5 + t % 3,
+                "correct": 5 + t % 3 - (t % 17 == 0),
+                "errors": int(t == 61),
+                "in_flight": 8.0,
+                "response_p50_s": 0.8,
+                "response_p95_s": None if t == 40 else 1.2 + 0.01 * (t % 30),
+            }
             for t in range(120)
         ],
         "latency": {
-            "response": {"p50_s": 0.81, "p90_s": 1.31, "p95_s": 1.42, "p99_s": 1.9, "max_s": 2.2, "n": 600, "over": 1, "ecdf": steps},
-            "ttft": {"p50_s": 0.31, "p90_s": 0.45, "p95_s": 0.51, "p99_s": 0.7, "max_s": 0.9, "n": 600, "over": 1},
+            "response_s": {
+                "rows": [[0.1 * i, 0.1 * (i + 1), 40 - abs(8 - i) * 4] for i in range(2, 16)],
+                "infinite": 1,
+                "count": 369,
+            },
+            "ttft_s": {"rows": [[0.05 * i, 0.05 * (i + 1), 60] for i in range(2, 8)], "infinite": 0, "count": 360},
         },
-        "stages": [
-            {"stage": "model", "p50_s": 0.7, "p95_s": 1.2, "mean_s": 0.74, "n": 600},
-            {"stage": "tools", "p50_s": 0.02, "p95_s": 0.09, "mean_s": 0.03, "n": 600},
-            {"stage": "overhead", "p50_s": 0.008, "p95_s": 0.0131, "mean_s": 0.0091, "n": 600},
+        "load": {"turns": {"planned": 600, "played": 600, "answered": 599}, "errors": {"timeout": 1}},
+        "stages": {"model_s": 0.74, "tools_s": 0.03, "overhead_s": 0.0091},
+        "cards": [
+            {
+                "card": "equipment/card-00",
+                "title": "Ice machine makes no ice",
+                "area": "equipment",
+                "severity": "critical",
+                "agent": "equipment",
+                "requires": "",
+                "known_issue": None,
+            },
+            {
+                "card": "training/card-03",
+                "title": "Explain a long recipe",
+                "area": "training",
+                "severity": "major",
+                "agent": "training",
+                "requires": "llm",
+                "known_issue": None,
+            },
         ],
-        "outcomes": {"ok": 599, "timeout": 1},
-        "cards": [{"card": "equipment/card-00", "title": "Ice machine makes no ice", "area": "equipment", "severity": "critical",
-                   "agent": "equipment", "requires": "", "known_issue": None},
-                  {"card": "training/card-03", "title": "Explain a long recipe", "area": "training", "severity": "major",
-                   "agent": "training", "requires": "llm", "known_issue": None}],
     }
 
 
@@ -153,10 +185,23 @@ def sample_transcript(card: str, repeat: int = 0) -> dict[str, Any]:
                 "text": "Bring it to at least 145 °F for 15 seconds. [reheating#2]",
                 "agent": "safety",
                 "outcome": "answered",
-                "route": {"agent": "safety", "confidence": 0.97, "stage": "head", "intent": "reheat", "duration_s": 0.0017,
-                          "alternatives": [{"agent": "operations", "probability": 0.02}]},
-                "tool_calls": [{"tool": "holding_limits", "arguments": {"food": "grilled chicken"}, "ok": True,
-                                "result": {"group": "whole-cut meat", "min_f": 145}, "duration_s": 0.0031}],
+                "route": {
+                    "agent": "safety",
+                    "confidence": 0.97,
+                    "stage": "head",
+                    "intent": "reheat",
+                    "duration_s": 0.0017,
+                    "alternatives": [{"agent": "operations", "probability": 0.02}],
+                },
+                "tool_calls": [
+                    {
+                        "tool": "holding_limits",
+                        "arguments": {"food": "grilled chicken"},
+                        "ok": True,
+                        "result": {"group": "whole-cut meat", "min_f": 145},
+                        "duration_s": 0.0031,
+                    }
+                ],
                 "citations": [{"document": "reheating", "passage": "2", "title": "Reheating", "quote": "165 °F", "exists": True}],
                 "usage": {"model": "embedded", "input_tokens": 212, "output_tokens": 31, "model_calls": 2, "cost_usd": None},
                 "timings": {"route_s": 0.0017, "model_s": 0.4, "tools_s": 0.0031, "overhead_s": 0.009, "total_s": 0.42},
@@ -170,10 +215,26 @@ def sample_transcript(card: str, repeat: int = 0) -> dict[str, Any]:
 
 
 def failing_slots() -> list[Slot]:
-    slots = change_card(card_slots(), "equipment/card-00", "must_say", state="fail", stage="tool",
-                        reason="the answer says 145 °F where 165 °F is required", expected="165 °F", got="145 °F")
-    slots = change_card(slots, "training/card-03", "agent", state="fail", stage="routing", reason="routed to safety, wanted training",
-                        expected="training", got="safety")
+    slots = change_card(
+        card_slots(),
+        "equipment/card-00",
+        "must_say",
+        state="fail",
+        stage="tool",
+        reason="the answer says 145 °F where 165 °F is required",
+        expected="165 °F",
+        got="145 °F",
+    )
+    slots = change_card(
+        slots,
+        "training/card-03",
+        "agent",
+        state="fail",
+        stage="routing",
+        reason="routed to safety, wanted training",
+        expected="training",
+        got="safety",
+    )
     return change_card(slots, "training/card-03", "must_say", state="fail", stage="routing", reason="asks about gloves")
 
 
@@ -185,7 +246,11 @@ def build(folder: Path, kind: str = "fail", policy: str = "pr") -> Verdict:
     broken: list[str] = []
     if kind == "fail":
         slots = failing_slots()
-        metrics |= {"cards.pass_rate": wilson(CARDS - 2, CARDS), "turn.switch.p95_s": times(0.0238), "load.response.p95_s": times(1.97, 100)}
+        metrics |= {
+            "cards.pass_rate": wilson(CARDS - 2, CARDS),
+            "turn.switch.p95_s": times(0.0238),
+            "load.response.p95_s": times(1.97, 100),
+        }
     elif kind == "inconclusive":
         metrics["routing.accuracy"] = wilson(1090, 1139)
     elif kind == "invalid":

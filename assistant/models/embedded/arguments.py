@@ -12,7 +12,7 @@ from assistant.models.embedded.extract.calendar import find_day, find_time
 from assistant.models.embedded.extract.entity import pieces
 from assistant.models.embedded.extract.numbers import assign_numbers
 from assistant.models.embedded.extract.spans import after_keyword, informative, person, proper_names, quoted
-from assistant.models.embedded.language import content_stems, core, overlap, stem, words
+from assistant.models.embedded.language import content_stems, core, overlap, stem, word_list, words
 from assistant.models.embedded.similarity import Similarity
 from assistant.models.embedded.toolbook import Parameter, ToolCard
 
@@ -30,10 +30,24 @@ _FREE = re.compile(
     r"request|issue|topic|situation|observed|saw|said|says|tell|wrong|about|summary|complaints?|what happened)\b",
     re.IGNORECASE,
 )
-_IN_WORDS = re.compile(r"\bin (?:the user'?s|their(?: own)?|his or her|plain|your|free) words\b|\bas (?:the user|they) (?:said|says|put|wrote|typed)\b", re.IGNORECASE)
-_DEED_STEMS = frozenset(stem(word) for word in "log record report create open file make add new write enter start put note schedule book submit document happened something thing".split())
-_YES = re.compile(r"^\W*(?:yes|yep|yeah|yup|ya|sure|correct|right|affirmative|true|it (?:is|does|did|was|has)|they (?:are|do|did)|i (?:did|have|do)|we (?:did|have|do)|done|of course|definitely|absolutely|si)\b", re.IGNORECASE)
-_NO = re.compile(r"^\W*(?:no|nope|nah|not|never|negative|false|none|nothing|it (?:isn'?t|doesn'?t|didn'?t|wasn'?t|is not|does not|did not)|(?:i|we|they) (?:didn'?t|haven'?t|don'?t|did not|have not|do not))\b", re.IGNORECASE)
+_IN_WORDS = re.compile(
+    r"\bin (?:the user'?s|their(?: own)?|his or her|plain|your|free) words\b|\bas (?:the user|they) (?:said|says|put|wrote|typed)\b",
+    re.IGNORECASE,
+)
+_DEED_STEMS = frozenset(
+    stem(word)
+    for word in word_list(
+        "log record report create open file make add new write enter start put note schedule book submit document happened something thing"
+    )
+)
+_YES = re.compile(
+    r"^\W*(?:yes|yep|yeah|yup|ya|sure|correct|right|affirmative|true|it (?:is|does|did|was|has)|they (?:are|do|did)|i (?:did|have|do)|we (?:did|have|do)|done|of course|definitely|absolutely|si)\b",
+    re.IGNORECASE,
+)
+_NO = re.compile(
+    r"^\W*(?:no|nope|nah|not|never|negative|false|none|nothing|it (?:isn'?t|doesn'?t|didn'?t|wasn'?t|is not|does not|did not)|(?:i|we|they) (?:didn'?t|haven'?t|don'?t|did not|have not|do not))\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,14 +123,16 @@ class ArgumentReader:
 
     def _from_text(self, card: ToolCard, text: str, today: date | None) -> dict[str, Any]:
         spent = vocabulary(card)
-        numeric = [parameter for parameter in card.parameters if parameter.kind in {"number", "integer"} and not parameter.choices]
+        numeric = [
+            parameter for parameter in card.parameters if parameter.kind in {"number", "integer"} and not parameter.choices
+        ]
         found: dict[str, Any] = assign_numbers(numeric, text)
         used: set[str] = set()
         for parameter in card.parameters:
             if parameter in numeric:
                 continue
             value = self._value(parameter, text, today, spent)
-            value = None if value in used and not is_person(parameter) else value
+            value = None if isinstance(value, str) and value in used and not is_person(parameter) else value
             if value is not None:
                 found[parameter.name] = value
                 if isinstance(value, str):
@@ -142,7 +158,7 @@ class ArgumentReader:
             return max(exact, key=lambda choice: len(str(choice)))
         if not asked and not parameter.required:
             return None
-        scored = [(self._similarity.match(text, _spoken(choice, parameter)), choice) for choice in parameter.choices]
+        scored = [(self._similarity.match(text, _spoken(choice)), choice) for choice in parameter.choices]
         best = max(scored, key=lambda one: one[0], default=None)
         return best[1] if best is not None and best[0] >= (0.25 if asked else CHOICE_THRESHOLD - 0.15) else None
 
@@ -152,7 +168,10 @@ class ArgumentReader:
             return None
         if items.kind in {"number", "integer"}:
             listed = re.search(r"[\[(]([^\])]*\d[^\])]*)[\])]", text)
-            values = [assign_numbers([items], piece).get(items.name) for piece in re.split(r",|\band\b|\s", listed[1] if listed else text)]
+            values = [
+                assign_numbers([items], piece).get(items.name)
+                for piece in re.split(r",|\band\b|\s", listed[1] if listed else text)
+            ]
             kept = [value for value in values if value is not None]
             return kept or None
         if items.choices:
@@ -181,7 +200,12 @@ class ArgumentReader:
         about = f"{parameter.label}. {parameter.description}"
         own = content_stems(parameter.label)
         scored = [
-            (self._similarity.cosine(piece.text, about) + (0.15 if piece.introduced else 0.0) + 0.1 * bool(own & content_stems(piece.text)), piece.text)
+            (
+                self._similarity.cosine(piece.text, about)
+                + (0.15 if piece.introduced else 0.0)
+                + 0.1 * bool(own & content_stems(piece.text)),
+                piece.text,
+            )
             for piece in pieces(text, spent=spent)
         ]
         best = max(scored, default=None)
@@ -194,7 +218,11 @@ def takes_words(parameter: Parameter) -> bool:
         return False
     if _IN_WORDS.search(parameter.description):
         return True
-    return not is_person(parameter) and not _is_narrow(parameter) and _FREE.search(f"{parameter.label} {parameter.description}") is not None
+    return (
+        not is_person(parameter)
+        and not _is_narrow(parameter)
+        and _FREE.search(f"{parameter.label} {parameter.description}") is not None
+    )
 
 
 def vocabulary(card: ToolCard) -> frozenset[str]:
@@ -204,17 +232,48 @@ def vocabulary(card: ToolCard) -> frozenset[str]:
 
 def is_person(parameter: Parameter) -> bool:
     label = parameter.label
-    return _PERSON.search(label) is not None or (
-        label in {"name", "full name", "first name", "last name"} and (not parameter.description or _PERSON.search(parameter.description) is not None)
-    ) or re.match(r"\W*(?:the )?(?:name of the )?(?:person|employee|people|worker|member)\b|who\b", parameter.description, re.IGNORECASE) is not None
+    return (
+        _PERSON.search(label) is not None
+        or (
+            label in {"name", "full name", "first name", "last name"}
+            and (not parameter.description or _PERSON.search(parameter.description) is not None)
+        )
+        or re.match(
+            r"\W*(?:the )?(?:name of the )?(?:person|employee|people|worker|member)\b|who\b", parameter.description, re.IGNORECASE
+        )
+        is not None
+    )
 
 
 def _is_narrow(parameter: Parameter) -> bool:
-    return bool(set(parameter.label.split()) & {"id", "code", "number", "date", "day", "time", "city", "country", "location", "email", "phone", "url", "symbol", "ticker", "currency", "title", "name"})
+    return bool(
+        set(parameter.label.split())
+        & {
+            "id",
+            "code",
+            "number",
+            "date",
+            "day",
+            "time",
+            "city",
+            "country",
+            "location",
+            "email",
+            "phone",
+            "url",
+            "symbol",
+            "ticker",
+            "currency",
+            "title",
+            "name",
+        }
+    )
 
 
 def yes_or_no(text: str) -> bool | None:
-    if _NO.match(text) or re.search(r"\b(?:isn'?t|doesn'?t|didn'?t|not|won'?t|can'?t|haven'?t|hasn'?t|never)\b", text, re.IGNORECASE):
+    if _NO.match(text) or re.search(
+        r"\b(?:isn'?t|doesn'?t|didn'?t|not|won'?t|can'?t|haven'?t|hasn'?t|never)\b", text, re.IGNORECASE
+    ):
         return False
     return True if _YES.match(text) or len(words(text)) >= 2 else None
 
@@ -224,7 +283,9 @@ def _stated_boolean(parameter: Parameter, text: str) -> bool | None:
     if not stems or not stems <= content_stems(text):
         return None
     first = next(iter(stems))
-    negated = re.search(rf"\b(?:no|not|without|isn'?t|wasn'?t|didn'?t|don'?t|never)\b[^.,;]{{0,20}}\b{re.escape(first)}", text, re.IGNORECASE)
+    negated = re.search(
+        rf"\b(?:no|not|without|isn'?t|wasn'?t|didn'?t|don'?t|never)\b[^.,;]{{0,20}}\b{re.escape(first)}", text, re.IGNORECASE
+    )
     return negated is None
 
 
@@ -237,7 +298,7 @@ def _says_choice(choice: str, asked_words: Sequence[str], stems: set[str]) -> bo
     return {stem(part) for part in parts} <= stems
 
 
-def _spoken(choice: object, parameter: Parameter) -> str:
+def _spoken(choice: object) -> str:
     return " ".join(words(str(choice).replace("_", " ")))
 
 
@@ -283,8 +344,14 @@ def _listed(text: str) -> list[str] | None:
 
 def _bare_name(text: str) -> str | None:
     """An answer that is a name and nothing else, whatever its case."""
-    stripped = re.sub(r"^\W*(?:it'?s|it was|that'?s|his name is|her name is|name is|for|with)\s+", "", core(text), flags=re.IGNORECASE).strip(" .!")
-    return stripped.title() if stripped and len(stripped.split()) <= 3 and stripped.replace(" ", "").replace("-", "").replace("'", "").isalpha() else None
+    stripped = re.sub(
+        r"^\W*(?:it'?s|it was|that'?s|his name is|her name is|name is|for|with)\s+", "", core(text), flags=re.IGNORECASE
+    ).strip(" .!")
+    return (
+        stripped.title()
+        if stripped and len(stripped.split()) <= 3 and stripped.replace(" ", "").replace("-", "").replace("'", "").isalpha()
+        else None
+    )
 
 
 def _fits(parameter: Parameter, value: object) -> bool:
@@ -292,5 +359,14 @@ def _fits(parameter: Parameter, value: object) -> bool:
         return False
     if parameter.choices:
         return value in parameter.choices
-    kinds: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "array": (list,), "object": (dict,)}
-    return isinstance(value, kinds.get(parameter.kind, (object,))) and (parameter.kind == "boolean" or not isinstance(value, bool))
+    kinds: dict[str, tuple[type, ...]] = {
+        "string": (str,),
+        "integer": (int,),
+        "number": (int, float),
+        "boolean": (bool,),
+        "array": (list,),
+        "object": (dict,),
+    }
+    return isinstance(value, kinds.get(parameter.kind, (object,))) and (
+        parameter.kind == "boolean" or not isinstance(value, bool)
+    )

@@ -19,6 +19,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_core import to_jsonable_python
 
+
 @dataclass(frozen=True, kw_only=True)
 class ToolResult:
     """One finished tool call. `content` is JSON; `outcome` other than `success` means there is no result in it."""
@@ -161,7 +162,9 @@ def _read_response(message: ModelResponse, draft: _Draft) -> None:
 def _user_text(part: UserPromptPart) -> str:
     if isinstance(part.content, str):
         return part.content
-    return "\n".join(item if isinstance(item, str) else str(getattr(item, "content", "")) for item in part.content if _is_text(item))
+    return "\n".join(
+        item if isinstance(item, str) else str(getattr(item, "content", "")) for item in part.content if _is_text(item)
+    )
 
 
 def _is_text(item: object) -> bool:

@@ -14,17 +14,22 @@ from assistant.models.embedded.extract.calendar import day_in
 from assistant.models.embedded.language import clauses, form, is_elliptic, is_greeting, is_thanks, words
 from assistant.models.embedded.questions import question_for
 from assistant.models.embedded.reply import Say, compose
+from assistant.models.embedded.requests import deed
 from assistant.models.embedded.similarity import Similarity
 from assistant.models.embedded.toolbook import KNOWLEDGE_TOOL, Parameter, ToolCard
 
 MAX_CALLS = 4
 """Tool calls of one turn after which the model answers with what it has."""
-CLAUSE_MARGIN = 0.06
-"""How far above its threshold each part of a message must match for the parts to be separate requests."""
-SWITCH_MARGIN = 0.1
-"""How far above its threshold another tool must match for a message not to be the answer to an open question."""
-FOLLOW_MARGIN = 0.15
-"""The same for a message that leans on a turn answered from the knowledge base."""
+CLAUSE_ODDS = 1.0
+"""Least log-odds of each part of a message for the parts to be separate requests."""
+SWITCH_RANK = 1.5
+SWITCH_CLOSENESS = 0.6
+"""How far another tool must outrank the one that asked, and how close it must be, for a message not to be the answer."""
+FOLLOW_RANK = 2.0
+FOLLOW_ODDS = 2.0
+"""What counts for the tool of the last turn, or for the knowledge base after an answer from it, when a message leans on that turn."""
+SECOND_ODDS = -3.0
+"""Least log-odds for a reading tool to be tried when the knowledge base had nothing."""
 EARLIER_TURNS = 6
 
 
@@ -64,8 +69,9 @@ class Decider:
         plan = self.plan(conversation, cards)
         if results and (results[-1].outcome != "success" or len(results) >= MAX_CALLS or _asks(results[-1].fields)):
             return compose(self.similarity, conversation, plan[0].context)
-        for request in plan[len(results) :]:
-            decision = self._act(request, conversation, cards)
+        second = self._second_thought(plan[0], conversation, cards) if len(plan) == 1 else None
+        for request in [second] if second else plan[len(results) :]:
+            decision = self._act(request, conversation)
             if isinstance(decision, Call) or not results:
                 return decision
         return compose(self.similarity, conversation, plan[min(len(results), len(plan)) - 1].context)
@@ -83,38 +89,42 @@ class Decider:
         return [Request(text=message, context=context, card=self._best(message, context, conversation, cards))]
 
     def _several(self, message: str, cards: Sequence[ToolCard]) -> list[Request]:
+        """Separate requests for different tools, each of them clear by itself; else none."""
         parts = clauses(message)
-        if len(parts) < 2:
-            return []
         requests: list[Request] = []
-        for part in parts:
+        for part in parts if len(parts) > 1 else []:
             ranked = self.choice.rank(part, cards)
-            if ranked and ranked[0].margin >= CLAUSE_MARGIN:
+            if ranked and ranked[0].is_close and ranked[0].odds > CLAUSE_ODDS and abs(deed(part)) == 1.0:
                 requests.append(Request(text=part, context=part, card=ranked[0].card))
-            elif form(part) == "question" and len(words(part)) >= 4:
-                requests.append(Request(text=part, context=part, card=_knowledge(cards)))
+            elif form(part) == "question" and len(words(part)) >= 4 and (knowledge := _knowledge(cards)) is not None:
+                requests.append(Request(text=part, context=part, card=knowledge))
         distinct = {request.card.name for request in requests if request.card is not None}
-        if len(distinct) < 2:
-            return []
-        return requests
+        return requests if len(distinct) > 1 else []
 
     def _best(self, message: str, context: str, conversation: Conversation, cards: Sequence[ToolCard]) -> ToolCard | None:
         ranked = self.choice.rank(message, cards)
-        if context != message:
-            ranked = _merged(ranked, self.choice.rank(context, cards))
-            ranked = _sticky(ranked, conversation)
         knowledge = _knowledge(cards)
-        follows_search = context != message and conversation.past[-1].results != () and conversation.past[-1].results[-1].tool == KNOWLEDGE_TOOL
-        if ranked and ranked[0].margin >= self._knowledge_bar(message, knowledge, follows_search=follows_search):
-            return ranked[0].card
-        return knowledge
-
-    def _knowledge_bar(self, message: str, knowledge: ToolCard | None, *, follows_search: bool) -> float:
-        """How far above its threshold a tool must be to be preferred to a search of the knowledge base."""
+        bar = 0.0
+        if context != message:
+            ranked = _merged(ranked, self.choice.rank(context, cards), conversation)
+            bar = FOLLOW_ODDS if _last_tool(conversation) == KNOWLEDGE_TOOL else 0.0
+        if not ranked:
+            return knowledge
         if knowledge is None:
-            return 0.0
-        bar = 0.06 * generality(message) if form(message) == "question" else 0.0
-        return max(0.0, bar) + (FOLLOW_MARGIN if follows_search else 0.0)
+            return ranked[0].card if ranked[0].is_close else None
+        return ranked[0].card if ranked[0].is_likely and ranked[0].odds > bar else knowledge
+
+    def _second_thought(self, request: Request, conversation: Conversation, cards: Sequence[ToolCard]) -> Request | None:
+        """When the knowledge base had nothing: the best reading tool, if the message may be meant for it after all."""
+        results = conversation.now.results
+        if len(results) != 1 or results[0].tool != KNOWLEDGE_TOOL or request.card is None or not request.card.is_knowledge:
+            return None
+        if compose(self.similarity, conversation, request.context).outcome != "abstained":
+            return None
+        best = next(iter(self.choice.rank(request.context, cards)), None)
+        if best is None or best.card.effect == "write" or not best.is_close or best.odds < SECOND_ODDS:
+            return None
+        return Request(text=request.text, context=request.context, card=best.card)
 
     def _answered(self, conversation: Conversation, cards: Sequence[ToolCard]) -> Request | None:
         question = conversation.open_question()
@@ -134,14 +144,18 @@ class Decider:
         if typed and value is not None and len(words(message)) <= 6 and not message.rstrip().endswith("?"):
             return False
         ranked = self.choice.rank(message, cards)
-        own = next((one.margin for one in ranked if one.card.name == card.name), -1.0)
-        other = max((one.margin for one in ranked if one.card.name != card.name), default=-1.0)
-        if other >= SWITCH_MARGIN and other > own + SWITCH_MARGIN:
+        own = next((one.rank for one in ranked if one.card.name == card.name), 0.0)
+        if (
+            ranked
+            and ranked[0].card.name != card.name
+            and ranked[0].rank > own + SWITCH_RANK
+            and ranked[0].closeness >= SWITCH_CLOSENESS
+        ):
             return True
-        asks_else = form(message) == "question" and message.rstrip().endswith("?") or _opens_question(message)
+        asks_else = (form(message) == "question" and message.rstrip().endswith("?")) or _opens_question(message)
         return asks_else and not (typed and value is not None and len(words(message)) <= 6)
 
-    def _act(self, request: Request, conversation: Conversation, cards: Sequence[ToolCard]) -> Decision:
+    def _act(self, request: Request, conversation: Conversation) -> Decision:
         if request.card is None:
             return _small_talk(request.text) or Say.nothing_found()
         if request.question is None and (talk := _small_talk(request.text)) is not None:
@@ -168,7 +182,9 @@ class Decider:
         return self._with_answer(card, sources, request.question, value)
 
     def _with_answer(self, card: ToolCard, sources: Sources, question: OpenQuestion, value: object) -> Filled:
-        fixed = {parameter.name: question.known[parameter.name] for parameter in card.parameters if parameter.name in question.known}
+        fixed = {
+            parameter.name: question.known[parameter.name] for parameter in card.parameters if parameter.name in question.known
+        }
         filled = self.reader.fill(card, sources)
         arguments = {**filled.arguments, **fixed}
         arguments.pop(question.argument, None)
@@ -176,23 +192,6 @@ class Decider:
             arguments[question.argument] = value
         missing = tuple(parameter for parameter in card.parameters if parameter.required and parameter.name not in arguments)
         return Filled(arguments=arguments, missing=missing)
-
-
-_GENERAL = re.compile(
-    r"\b(?:should|must|have to|supposed to|allowed|safe|how do (?:i|we|you)|how to|why|what does|mean|means|minimum|maximum|required|difference|rule|policy|"
-    r"procedure|how (?:long|often|hot|cold) (?:should|must|do|does|can|is)|what temp(?:erature)?)\b",
-    re.IGNORECASE,
-)
-_PRESENT = re.compile(
-    r"\b(?:my|our|today|tonight|tomorrow|yesterday|now|currently|right now|left|this (?:week|month|morning|shift)|last (?:week|month|night)|next (?:week|shift)|"
-    r"who(?:'s| is| are)|do we have|have we|did we|status|so far|latest|history)\b",
-    re.IGNORECASE,
-)
-
-
-def generality(text: str) -> float:
-    """+1 for a question about how things are done in general, -1 for one about the present state of particular things."""
-    return (1.0 if _GENERAL.search(text) else 0.0) - (1.0 if _PRESENT.search(text) else 0.0)
 
 
 def contextual(conversation: Conversation) -> str:
@@ -210,25 +209,28 @@ def contextual(conversation: Conversation) -> str:
     return " ".join([*leading, message])
 
 
-def _merged(alone: Sequence[ToolScore], combined: Sequence[ToolScore]) -> list[ToolScore]:
-    """The better of both readings for each tool; a combined reading counts a little less."""
+def _merged(alone: Sequence[ToolScore], combined: Sequence[ToolScore], conversation: Conversation) -> list[ToolScore]:
+    """The better of both readings for each tool; the tool of the last turn comes first among equals unless it changes something."""
     with_context = {one.card.name: one for one in combined}
-    merged = [
-        ToolScore(card=one.card, score=max(one.score, with_context[one.card.name].score), margin=max(one.margin, with_context[one.card.name].margin - 0.03))
-        for one in alone
-    ]
-    return sorted(merged, key=lambda one: -one.margin)
-
-
-def _sticky(ranked: Sequence[ToolScore], conversation: Conversation) -> list[ToolScore]:
-    """A message that leans on the last turn is more likely for the tool of that turn, unless that one changes something."""
     last = next((turn.results[-1].tool for turn in reversed(conversation.past) if turn.results), None)
-    bonus = 0.12
-    moved = [
-        ToolScore(card=one.card, score=one.score, margin=one.margin + (bonus if one.card.name == last and one.card.effect == "read" else 0.0))
-        for one in ranked
-    ]
-    return sorted(moved, key=lambda one: -one.margin)
+    merged: list[ToolScore] = []
+    for one in alone:
+        other = with_context[one.card.name]
+        sticks = one.card.name == last and one.card.effect == "read"
+        merged.append(
+            ToolScore(
+                card=one.card,
+                rank=max(one.rank, other.rank - 0.5) + (FOLLOW_RANK if sticks else 0.0),
+                closeness=max(one.closeness, other.closeness),
+                odds=max(one.odds, other.odds - 0.5) + (FOLLOW_ODDS if sticks else 0.0),
+            )
+        )
+    return sorted(merged, key=lambda one: -one.rank)
+
+
+def _last_tool(conversation: Conversation) -> str | None:
+    previous = conversation.past[-1] if conversation.past else None
+    return previous.results[-1].tool if previous and previous.results else None
 
 
 def _acted_on(turn: Turn, card: ToolCard) -> bool:
@@ -259,7 +261,14 @@ def _asks(fields: Mapping[str, Any]) -> bool:
 
 
 def _opens_question(message: str) -> bool:
-    return re.match(r"\W*(?:actually|wait|first|sorry|hold on|before that|by the way|btw|never ?mind|one more)?[\s,]*(?:how|what|why|when|where|which|who)\b", message, re.IGNORECASE) is not None
+    return (
+        re.match(
+            r"\W*(?:actually|wait|first|sorry|hold on|before that|by the way|btw|never ?mind|one more)?[\s,]*(?:how|what|why|when|where|which|who)\b",
+            message,
+            re.IGNORECASE,
+        )
+        is not None
+    )
 
 
 def _small_talk(text: str) -> Say | None:

@@ -24,7 +24,9 @@ _ASKS_NUMBER = re.compile(
     r"\bwhat (?:is the )?(?:limit|minimum|maximum|number|concentration|ratio|rate|price|size|interval|percentage)\b|\bhow (?:long|much)\b",
     re.IGNORECASE,
 )
-_FORBIDDEN = re.compile(r"\b(?:can|may|should|is it (?:ok|okay|safe|allowed|fine)|am i allowed|are we allowed|do i have to|must)\b", re.IGNORECASE)
+_FORBIDDEN = re.compile(
+    r"\b(?:can|may|should|is it (?:ok|okay|safe|allowed|fine)|am i allowed|are we allowed|do i have to|must)\b", re.IGNORECASE
+)
 _MODAL = re.compile(r"\b(?:must|should|may|can|never|always|do not|not)\b", re.IGNORECASE)
 
 
@@ -109,7 +111,7 @@ class Evidence:
             return procedure
         if best.score < ANSWER_THRESHOLD:
             return None
-        return Answer(text=_told(self._chosen(asked, scored, best), sources), confidence=best.score)
+        return Answer(text=_told(self._chosen(scored, best), sources), confidence=best.score)
 
     def _score(self, asked: str, focus: str, sources: Sequence[Source]) -> list[_Scored]:
         rarity = _rarity(sources)
@@ -132,7 +134,9 @@ class Evidence:
 
     def _about_focus(self, scored: list[_Scored], sources: Sequence[Source], focus_stems: frozenset[str]) -> list[_Scored]:
         """For a follow-up: only sentences that name what the follow-up adds, when any does (in itself or its heading)."""
-        named = [one for one in scored if focus_stems & (content_stems(one.sentence) | content_stems(sources[one.source].heading))]
+        named = [
+            one for one in scored if focus_stems & (content_stems(one.sentence) | content_stems(sources[one.source].heading))
+        ]
         return named or scored
 
     def _procedure(self, asked: str, sources: Sequence[Source], best: _Scored) -> Answer | None:
@@ -141,7 +145,9 @@ class Evidence:
             steps = [without_step(sentence) for sentence in source.sentences if is_step(sentence)]
             if len(steps) < 2:
                 continue
-            fit = 0.75 * self._similarity.cosine(asked, f"{source.title}. {source.heading}") + 0.25 * max(self._similarity.cosine(asked, step) for step in steps)
+            fit = 0.75 * self._similarity.cosine(asked, f"{source.title}. {source.heading}") + 0.25 * max(
+                self._similarity.cosine(asked, step) for step in steps
+            )
             fit += 0.1 * _weighted(content_stems(asked), content_stems(f"{source.title} {source.heading}"), {})
             fit += 0.08 if number == best.source else 0.0
             candidates.append((fit - 0.01 * number, -number))
@@ -155,7 +161,7 @@ class Evidence:
             return None
         return Answer(text=_whole_procedure(source), confidence=fit)
 
-    def _chosen(self, asked: str, scored: Sequence[_Scored], best: _Scored) -> list[_Scored]:
+    def _chosen(self, scored: Sequence[_Scored], best: _Scored) -> list[_Scored]:
         good = [one for one in scored if one.score >= max(ANSWER_THRESHOLD, _COMPANION * best.score)]
         kept: list[_Scored] = []
         for one in sorted(good, key=lambda item: (-item.score, item.source, item.at)):

@@ -8,15 +8,25 @@ from typing import Literal
 
 Form = Literal["question", "command", "statement"]
 
+
+def word_list(text: str) -> list[str]:
+    """Blank-separated words, for the closed vocabularies of this package."""
+    return text.split()
+
+
 STOP_WORDS = frozenset(
-    "a an and are as at be been being but by can could did do does doing done for from had has have he her hers him his how i i'm i've "
-    "if in into is it it's its just me my of off on or our ours please she should so some than that the their them then there these they "
-    "this those to too up us was we were what what's when where which who whom why will with would you your yours about any all now here "
-    "need want know tell show let get got give also ok okay hey hi hello thanks thank im ive dont don't".split()
+    word_list(
+        "a an and are as at be been being but by can could did do does doing done for from had has have he her hers him his how i i'm i've "
+        "if in into is it it's its just me my of off on or our ours please she should so some than that the their them then there these they "
+        "this those to too up us was we were what what's when where which who whom why will with would you your yours about any all now here "
+        "need want know tell show let get got give also ok okay hey hi hello thanks thank im ive dont don't"
+    )
 )
 _QUESTION_WORDS = frozenset(
-    "how what what's whats when where which who whom whose why can could should shall may must do does did is are was were will would am "
-    "isn't aren't doesn't don't hows how's whos who's wheres where's".split()
+    word_list(
+        "how what what's whats when where which who whom whose why can could should shall may must do does did is are was were will would am "
+        "isn't aren't doesn't don't hows how's whos who's wheres where's"
+    )
 )
 _POLITE = re.compile(
     r"^(?:(?:hi|hey|hello|ok|okay|so|well|please|pls|quick question|good (?:morning|afternoon|evening))\b[\s,.!:;-]*)+",
@@ -114,7 +124,9 @@ def form(text: str) -> Form:
     first = (words(stripped) or [""])[0]
     if _REQUEST.match(stripped) and not re.match(r"can (?:we|i)\b", stripped, re.IGNORECASE):
         rest = core(text)
-        return form(rest) if rest != stripped and (words(rest) or [""])[0] in {"how", "what", "why", "when", "where"} else "command"
+        return (
+            form(rest) if rest != stripped and (words(rest) or [""])[0] in {"how", "what", "why", "when", "where"} else "command"
+        )
     if first in _QUESTION_WORDS or stripped.rstrip().endswith("?"):
         return "question"
     return "command" if first and not _looks_told(stripped, first) else "statement"
@@ -122,10 +134,36 @@ def form(text: str) -> Form:
 
 def _looks_told(text: str, first: str) -> bool:
     """A statement has a subject before its verb: it starts with a determiner, a pronoun, a name or a noun phrase with a verb."""
-    starters = {"the", "a", "an", "my", "our", "i", "we", "it", "this", "that", "there", "he", "she", "they", "its", "it's", "i'm", "there's", "somebody", "someone"}
+    starters = {
+        "the",
+        "a",
+        "an",
+        "my",
+        "our",
+        "i",
+        "we",
+        "it",
+        "this",
+        "that",
+        "there",
+        "he",
+        "she",
+        "they",
+        "its",
+        "it's",
+        "i'm",
+        "there's",
+        "somebody",
+        "someone",
+    }
     if first in starters:
         return True
-    return re.search(r"\b(?:is|are|was|were|isn't|won't|wont|doesn't|has|have|had|keeps?|got|went|did|didn't|'s)\b", text, re.IGNORECASE) is not None
+    return (
+        re.search(
+            r"\b(?:is|are|was|were|isn't|won't|wont|doesn't|has|have|had|keeps?|got|went|did|didn't|'s)\b", text, re.IGNORECASE
+        )
+        is not None
+    )
 
 
 _HOW = re.compile(
@@ -143,9 +181,15 @@ def asks_how(text: str) -> bool:
 def asks_procedure(text: str) -> bool:
     """Whether the message wants steps: how to, what to do, or a plain statement of something gone wrong."""
     lowered = text.lower()
-    if re.search(r"\bhow (?:do|to|can|should|would|does one)\b|\bhow'?s? (?:do|to)\b|\bwhat (?:do|should|shall|must|can) (?:i|we|you|they|one|staff)\b", lowered):
+    if re.search(
+        r"\bhow (?:do|to|can|should|would|does one)\b|\bhow'?s? (?:do|to)\b|\bwhat (?:do|should|shall|must|can) (?:i|we|you|they|one|staff)\b",
+        lowered,
+    ):
         return True
-    if re.search(r"\bsteps?\b|\bprocedure\b|\bprocess\b|\bwalk me through\b|\bwhat now\b|\bwhat to do\b|\binstructions?\b|\bfirst aid\b|\bhelp\b", lowered):
+    if re.search(
+        r"\bsteps?\b|\bprocedure\b|\bprocess\b|\bwalk me through\b|\bwhat now\b|\bwhat to do\b|\binstructions?\b|\bfirst aid\b|\bhelp\b",
+        lowered,
+    ):
         return True
     return form(text) == "statement"
 
@@ -163,7 +207,9 @@ _ELLIPTIC_START = re.compile(
     r"did that|done|yes|yep|yeah|no|nope|ok|okay|still|next|again|it|that|this|they|those|these|for)\b",
     re.IGNORECASE,
 )
-_PRONOUN = re.compile(r"\b(?:it|that|this|they|them|those|these|he|she|him|her|one|ones|same|there|instead|else)\b", re.IGNORECASE)
+_PRONOUN = re.compile(
+    r"\b(?:it|that|this|they|them|those|these|he|she|him|her|one|ones|same|there|instead|else)\b", re.IGNORECASE
+)
 
 
 def is_elliptic(text: str) -> bool:

@@ -61,7 +61,7 @@ class EmbeddedModel(Model[None]):
         messages: list[ModelMessage],
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
-        run_context: RunContext[Any] | None = None,
+        run_context: RunContext[Any] | None = None,  # noqa: ARG002
     ) -> AsyncGenerator[StreamedResponse]:
         _, parameters = self.prepare_request(model_settings, model_request_parameters)
         yield WordStream(model_request_parameters=parameters, response=self._respond(messages, parameters))
@@ -99,7 +99,10 @@ def count_tokens(text: str) -> int:
 
 
 def _prompt_tokens(messages: Sequence[ModelMessage], parameters: ModelRequestParameters) -> int:
-    total = sum(count_tokens(tool.description or "") + len(tool.parameters_json_schema.get("properties", {})) for tool in parameters.function_tools)
+    total = sum(
+        count_tokens(tool.description or "") + len(tool.parameters_json_schema.get("properties", {}))
+        for tool in parameters.function_tools
+    )
     for message in messages:
         if isinstance(message, ModelRequest):
             total += count_tokens(message.instructions or "")

@@ -20,11 +20,19 @@ def question_for(parameter: Parameter) -> str:
         return f"{_sentence(parameter.label)}: yes or no?"
     if re.match(r"(?:when|date|day)\b", parameter.label) or parameter.format in {"date", "date-time", "time"}:
         return f"When is it ({_lowered(described)})?" if described else "When is it?"
-    return f"What is {_definite(_lowered(described))}?" if described and len(words(described)) <= 14 else f"What is the {parameter.label}?"
+    return (
+        f"What is {_definite(_lowered(described))}?"
+        if described and len(words(described)) <= 14
+        else f"What is the {parameter.label}?"
+    )
 
 
 def _noun(parameter: Parameter, described: str) -> str:
-    return _lowered(re.sub(r"^(?:the|a|an|one of the|which)\s+", "", described, flags=re.IGNORECASE)) if 0 < len(words(described)) <= 6 else parameter.label
+    return (
+        _lowered(re.sub(r"^(?:the|a|an|one of the|which)\s+", "", described, flags=re.IGNORECASE))
+        if 0 < len(words(described)) <= 6
+        else parameter.label
+    )
 
 
 def _definite(text: str) -> str:

@@ -30,7 +30,9 @@ class Say:
 
     @classmethod
     def ask(cls, tool: str, argument: str, question: str, known: Mapping[str, Any]) -> Say:
-        return cls(text=question, outcome="asked", asked={"tool": tool, "argument": argument, "question": question, "known": dict(known)})
+        return cls(
+            text=question, outcome="asked", asked={"tool": tool, "argument": argument, "question": question, "known": dict(known)}
+        )
 
     @classmethod
     def nothing_found(cls) -> Say:
@@ -58,7 +60,8 @@ def _final(results: Sequence[ToolResult]) -> list[ToolResult]:
     return [
         result
         for number, result in enumerate(results)
-        if result.outcome == "success" or not any(later.tool == result.tool and later.outcome == "success" for later in results[number + 1 :])
+        if result.outcome == "success"
+        or not any(later.tool == result.tool and later.outcome == "success" for later in results[number + 1 :])
     ]
 
 
@@ -95,7 +98,9 @@ def _plain(content: object) -> str:
     """A result without a summary, told field by field."""
     if isinstance(content, Mapping):
         fields = cast("Mapping[str, Any]", content)
-        return "; ".join(f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in fields.items() if value is not None and key != "next")
+        return "; ".join(
+            f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in fields.items() if value is not None and key != "next"
+        )
     if isinstance(content, list):
         return ", ".join(_plain(item) for item in cast("list[Any]", content))
     return str(content) if content is not None else "Done."

@@ -10,16 +10,18 @@ from typing import Any, Literal, cast
 
 from pydantic_ai.tools import ToolDefinition
 
-from assistant.models.embedded.language import sentences, words
+from assistant.models.embedded.language import sentences, word_list, words
 
 KNOWLEDGE_TOOL = "search_knowledge"
 
 Effect = Literal["read", "write"]
 
 _WRITE_VERBS = frozenset(
-    "add adjust approve assign book buy cancel change clear close complete confirm create delete disable edit enable enroll enter "
-    "file finish give grant issue log make mark modify move note open order pay place post publish record register remove rename report "
-    "request reserve reset restart save schedule sell send set sign start stop store submit swap transfer turn update upload write".split()
+    word_list(
+        "add adjust approve assign book buy cancel change clear close complete confirm create delete disable edit enable enroll enter "
+        "file finish give grant issue log make mark modify move note open order pay place post publish record register remove rename report "
+        "request reserve reset restart save schedule sell send set sign start stop store submit swap transfer turn update upload write"
+    )
 )
 _USE_FOR = re.compile(r"^\s*use (?:for|this for|when)\s*:?\s*(?P<rest>.*)$", re.IGNORECASE)
 _QUOTED = re.compile(r"[\"“]([^\"”]+)[\"”]")
@@ -72,7 +74,9 @@ class Toolbook:
         self._cards: dict[str, ToolCard] = {}
 
     def card(self, tool: ToolDefinition) -> ToolCard:
-        key = json.dumps([tool.name, tool.description, tool.parameters_json_schema, _effect_metadata(tool)], sort_keys=True, default=str)
+        key = json.dumps(
+            [tool.name, tool.description, tool.parameters_json_schema, _effect_metadata(tool)], sort_keys=True, default=str
+        )
         if key not in self._cards:
             if len(self._cards) >= 4096:
                 self._cards.clear()
@@ -89,7 +93,8 @@ def read_card(tool: ToolDefinition) -> ToolCard:
     name_words = " ".join(words(re.sub(r"[_.]", " ", tool.name)))
     stated = _effect_metadata(tool)
     first = (words(claims[0]) if claims else words(name_words)) or [""]
-    effect: Effect = ("write" if first[0] in _WRITE_VERBS else "read") if stated not in ("read", "write") else cast("Effect", stated)
+    guessed: Effect = "write" if first[0] in _WRITE_VERBS else "read"
+    effect: Effect = "read" if stated == "read" else "write" if stated == "write" else guessed
     return ToolCard(
         name=tool.name,
         claims=tuple([*claims, name_words]),
@@ -105,13 +110,13 @@ def _description(text: str) -> tuple[list[str], list[str]]:
     in_examples = False
     for line in text.splitlines():
         heading = _USE_FOR.match(line)
+        body = heading["rest"] if heading else line
         if heading:
             in_examples = True
-            line = heading["rest"]
         elif in_examples and not line.strip() and examples:
             in_examples = False
         if in_examples:
-            examples.extend(_examples(line))
+            examples.extend(_examples(body))
         else:
             claims.extend(sentences(line))
     return claims, examples
@@ -128,7 +133,7 @@ def _examples(line: str) -> list[str]:
 
 def read_parameters(schema: Mapping[str, Any]) -> tuple[Parameter, ...]:
     """Parameters in schema order. `$ref`, `anyOf` with null and single `allOf` are resolved; unknown types read as strings."""
-    required = set(schema.get("required") or ())
+    required = set(cast("list[str]", schema.get("required") or []))
     definitions = cast("Mapping[str, Any]", schema.get("$defs") or {})
     properties = cast("Mapping[str, Any]", schema.get("properties") or {})
     return tuple(_parameter(name, shape, name in required, definitions) for name, shape in properties.items())
@@ -136,16 +141,15 @@ def read_parameters(schema: Mapping[str, Any]) -> tuple[Parameter, ...]:
 
 def _parameter(name: str, shape: Mapping[str, Any], required: bool, definitions: Mapping[str, Any]) -> Parameter:
     resolved = _resolved(shape, definitions)
-    choices = resolved.get("enum")
-    if choices is None and "const" in resolved:
-        choices = [resolved["const"]]
+    listed = resolved.get("enum", [resolved["const"]] if "const" in resolved else [])
+    choices = cast("list[Any]", listed) if isinstance(listed, list) else []
     items = resolved.get("items")
     return Parameter(
         name=name,
         description=str(shape.get("description") or resolved.get("description") or ""),
         kind=_kind(resolved, choices),
         required=required,
-        choices=tuple(choice for choice in choices or () if choice is not None),
+        choices=tuple(choice for choice in choices if choice is not None),
         pattern=resolved.get("pattern"),
         format=resolved.get("format"),
         low=_bound(resolved, "minimum", "exclusiveMinimum"),
@@ -154,13 +158,13 @@ def _parameter(name: str, shape: Mapping[str, Any], required: bool, definitions:
     )
 
 
-def _kind(shape: Mapping[str, Any], choices: object) -> str:
+def _kind(shape: Mapping[str, Any], choices: list[Any]) -> str:
     kind = shape.get("type")
     if isinstance(kind, list):
         kind = next((one for one in cast("list[str]", kind) if one != "null"), None)
     if isinstance(kind, str):
         return {"float": "number", "dict": "object", "tuple": "array"}.get(kind, kind)
-    if isinstance(choices, list) and choices and all(isinstance(choice, int) for choice in cast("list[object]", choices)):
+    if choices and all(isinstance(choice, int) for choice in choices):
         return "integer"
     return "string"
 

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("pack", sa.String(64), nullable=False),
         sa.Column("agent", sa.String(64)),
         sa.Column("pending", sa.JSON()),
+        sa.Column("previous_text", sa.Text()),
         sa.Column("created_at", sa.String(40), nullable=False),
         sa.PrimaryKeyConstraint("thread_id", name="pk_threads"),
         sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name="fk_threads_user_id", ondelete="CASCADE"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 
-_MONTHS = "january february march april may june july august september october november december".split()
-_DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+from assistant.models.embedded.language import word_list
+
+_MONTHS = word_list("january february march april may june july august september october november december")
+_DAYS = word_list("monday tuesday wednesday thursday friday saturday sunday")
 _ISO = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b")
 _US = re.compile(r"\b(\d{1,2})/(\d{1,2})(?:/(\d{4}|\d{2}))?\b")
 _MONTH = "|".join(f"{month[:3]}(?:{month[3:]})?" if len(month) > 3 else month for month in _MONTHS)
@@ -16,7 +18,9 @@ _RELATIVE = re.compile(
     rf"\b(?:(day after tomorrow|today|tonight|tomorrow|yesterday)|(next|last|this)?\s*\b({'|'.join(_DAYS)})|in (\d+|a|one|two|three) (day|week)s?)\b",
     re.IGNORECASE,
 )
-_CLOCK = re.compile(r"\b(\d{1,2})(?::(\d{2}))?\s*(am|pm|a\.m\.?|p\.m\.?)(?!\w)|\b([01]?\d|2[0-3]):([0-5]\d)\b|\b(noon|midnight)\b", re.IGNORECASE)
+_CLOCK = re.compile(
+    r"\b(\d{1,2})(?::(\d{2}))?\s*(am|pm|a\.m\.?|p\.m\.?)(?!\w)|\b([01]?\d|2[0-3]):([0-5]\d)\b|\b(noon|midnight)\b", re.IGNORECASE
+)
 
 
 def day_in(instructions: str) -> date | None:

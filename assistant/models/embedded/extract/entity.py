@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from assistant.models.embedded.language import STOP_WORDS, core, form, stem
+from assistant.models.embedded.language import STOP_WORDS, core, form, stem, word_list
 
 _TOKEN = re.compile(r"[A-Za-z0-9#]+(?:['’./\-][A-Za-z0-9]+)*|[^\w\s]")
-_INTRODUCERS = frozenset("for of on in at to from with about near by the our my this that a an each".split())
+_INTRODUCERS = frozenset(word_list("for of on in at to from with about near by the our my this that a an each"))
 _PREDICATES = frozenset(
-    "is are was were isn't aren't wasn't not too very won't wont can't doesn't don't didn't keeps keep kept got gets getting been being so still just really "
-    "has have had hasn't haven't went going goes never always".split()
+    word_list(
+        "is are was were isn't aren't wasn't not too very won't wont can't doesn't don't didn't keeps keep kept got gets getting been being so still just really "
+        "has have had hasn't haven't went going goes never always"
+    )
 )
-_QUALIFIERS = frozenset("today tonight tomorrow yesterday now again morning evening afternoon night week month shift please asap currently right left".split())
+_QUALIFIERS = frozenset(
+    word_list(
+        "today tonight tomorrow yesterday now again morning evening afternoon night week month shift please asap currently right left"
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +46,9 @@ def pieces(text: str, *, spent: frozenset[str]) -> list[Piece]:
             continue
         if run and not _spent(run, spent):
             found.append(Piece(text=" ".join(run[-4:]), introduced=introduced))
-        predicate = lowered in _PREDICATES or (predicate and (lowered not in STOP_WORDS or lowered in {"and", "or"}) and token.isalnum())
+        predicate = lowered in _PREDICATES or (
+            predicate and (lowered not in STOP_WORDS or lowered in {"and", "or"}) and token.isalnum()
+        )
         introduced, run = lowered in _INTRODUCERS, []
     return found
 

@@ -73,7 +73,11 @@ def _named_beside(parameter: Parameter, quantity: Quantity, text: str) -> float:
 
 def _value(parameter: Parameter, quantity: Quantity) -> int | float | None:
     value = convert(quantity.value, quantity.unit, named_unit(parameter.name, parameter.description))
-    if value is None or (parameter.low is not None and value < parameter.low) or (parameter.high is not None and value > parameter.high):
+    if (
+        value is None
+        or (parameter.low is not None and value < parameter.low)
+        or (parameter.high is not None and value > parameter.high)
+    ):
         return None
     if quantity.unit == "percent" and re.search(r"\bdecimal\b|\bfraction\b|\b0 to 1\b", parameter.description, re.IGNORECASE):
         value /= 100

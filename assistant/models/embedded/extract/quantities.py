@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from assistant.models.embedded.language import word_list
+
 _SCALES: dict[str, tuple[str, float]] = {
     "s": ("duration", 1.0),
     "min": ("duration", 60.0),
@@ -64,10 +66,14 @@ _UNIT_WORDS: dict[str, str] = {
 _SMALL = {
     word: value
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+        word_list(
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+        )
     )
 }
-_TENS = {word: 10 * value for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)}
+_TENS = {
+    word: 10 * value for value, word in enumerate(word_list("twenty thirty forty fifty sixty seventy eighty ninety"), start=2)
+}
 _BIG = {"hundred": 100, "thousand": 1000, "million": 1_000_000, "k": 1000}
 _UNITS = "|".join(sorted((re.escape(word) for word in _UNIT_WORDS if word not in {"$"}), key=len, reverse=True))
 _DIGITS = re.compile(
@@ -109,7 +115,10 @@ def _stands_alone(text: str, match: re.Match[str]) -> bool:
     before, after = text[: match.start("number")], text[match.end("number") :]
     if re.search(r"[\w/:#-]$", before) and not before.endswith(("$", " -")) and re.search(r"(?:\d[:/-]|[A-Za-z#]-?)$", before):
         return False
-    return re.match(r"(?:[:/]\d|-\d|\s*(?:am|pm|a\.m|p\.m)\b|(?:st|nd|rd|th)\b)", after, re.IGNORECASE) is None or match["half"] is not None
+    return (
+        re.match(r"(?:[:/]\d|-\d|\s*(?:am|pm|a\.m|p\.m)\b|(?:st|nd|rd|th)\b)", after, re.IGNORECASE) is None
+        or match["half"] is not None
+    )
 
 
 def _from_digits(match: re.Match[str]) -> Quantity:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 
-from assistant.models.embedded.language import STOP_WORDS, core
+from assistant.models.embedded.language import STOP_WORDS, core, word_list
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|(?<!\w)'([^']+)'(?!\w)|`([^`]+)`")
 _NAME = r"[A-Z][\w'’.&-]*(?:\s+(?:(?:of|the|de|la|van|von)\s+)?[A-Z][\w'’.&-]*)*"
 _PROPER = re.compile(rf"(?<![\w.])({_NAME})")
 _INTRODUCED = re.compile(rf"\b(?i:for|with|about|named|called|by|to|from|of|is|employee|mr\.?|ms\.?|mrs\.?)\s+({_NAME})")
 _NOT_NAMES = {word.capitalize() for word in STOP_WORDS} | set(
-    "I OK Yes No Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August September "
-    "October November December Today Tomorrow Log Record Show Tell Give Find Get Check Add Schedule Create Book Calculate Order Send Set "
-    "Start Stop Update Who What When Where Why How Which Is Are Did Does Do Can Could Would Should Please Thanks Hi Hello Hey F C AM PM".split()
+    word_list(
+        "I OK Yes No Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August September "
+        "October November December Today Tomorrow Log Record Show Tell Give Find Get Check Add Schedule Create Book Calculate Order Send Set "
+        "Start Stop Update Who What When Where Why How Which Is Are Did Does Do Can Could Would Should Please Thanks Hi Hello Hey F C AM PM"
+    )
 )
 
 
@@ -33,7 +35,7 @@ def proper_names(text: str) -> list[str]:
 
 def _trim(name: str) -> str:
     pieces = re.sub(r"['’]s\b|[.,]+$", "", name).split()
-    while pieces and (pieces[0] in _NOT_NAMES or pieces[0].isupper() and len(pieces[0]) == 1):
+    while pieces and (pieces[0] in _NOT_NAMES or (pieces[0].isupper() and len(pieces[0]) == 1)):
         pieces = pieces[1:]
     return " ".join(pieces)
 
@@ -43,11 +45,16 @@ def _opens_sentence(text: str, start: int) -> bool:
 
 
 def _clearly_name(text: str, name: str) -> bool:
-    return len(name.split()) > 1 or re.search(rf"\b{re.escape(name)}['’]s\b", text) is not None or _followed_by_predicate(text, name)
+    return (
+        len(name.split()) > 1 or re.search(rf"\b{re.escape(name)}['’]s\b", text) is not None or _followed_by_predicate(text, name)
+    )
 
 
 def _followed_by_predicate(text: str, name: str) -> bool:
-    return re.search(rf"\b{re.escape(name)}\s+(?:is|was|has|just|will|finished|completed|passed|called|needs|did|got|and)\b", text) is not None
+    return (
+        re.search(rf"\b{re.escape(name)}\s+(?:is|was|has|just|will|finished|completed|passed|called|needs|did|got|and)\b", text)
+        is not None
+    )
 
 
 def person(text: str) -> str | None:

@@ -63,11 +63,10 @@ def _about(row: Row, allergens: list[str]) -> str:
     said: list[str] = []
     for allergen in allergens:
         level = _level(row, allergen)
-        lead = {"contains": "Yes", "may contain": "Possibly", "": "No"}[level]
         verb = {"contains": "contains", "may contain": "may contain traces of", "": "is not listed with"}[level]
-        said.append(f"{lead}, the {name} {verb} {allergen}.")
-    full = f"{name} contains {listing(contains)}" if contains else f"{name} contains none of the 9 major allergens"
-    said.append(f"{full}{f' and may contain {listing(may)}' if may else ''}.")
+        said.append(f"The {name} {verb} {allergen}.")
+    full = f"{name}: contains {listing(contains)}" if contains else f"{name}: none of the 9 major allergens is an ingredient"
+    said.append(f"{full}{f'; may contain {listing(may)}' if may else ''}.")
     return " ".join(said)
 
 

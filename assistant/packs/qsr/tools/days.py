@@ -10,13 +10,16 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 NEAR = {"day before yesterday": -2, "day after tomorrow": 2, "yesterday": -1, "tomorrow": 1, "today": 0, "tonight": 0}
 
 
-def day_in(phrase: str, today: date) -> date | None:
-    """The day a phrase names: an ISO date, `June 18`, `6/18`, `tomorrow`, `Friday` (the next one, today included), `last Friday`."""
+def day_in(phrase: str, today: date, *, past: bool = False) -> date | None:
+    """The day a phrase names: an ISO date, `June 18`, `6/18`, `tomorrow`, `Friday`, `last Friday`.
+
+    A weekday is the next one, today included; with `past`, the latest one.
+    """
     said = phrase.lower()
     for word, shift in NEAR.items():
         if re.search(rf"\b{word}\b", said):
             return today + timedelta(days=shift)
-    return _iso(said) or _month_day(said, today) or _weekday(said, today)
+    return _iso(said) or _month_day(said, today) or _weekday(said, today, past)
 
 
 def time_in(phrase: str) -> str | None:
@@ -49,13 +52,17 @@ def _month_day(said: str, today: date) -> date | None:
     return _date(int(slashed[3] or today.year), int(slashed[1]), int(slashed[2])) if slashed else None
 
 
-def _weekday(said: str, today: date) -> date | None:
+def _weekday(said: str, today: date, past: bool) -> date | None:
     for number, name in enumerate(WEEKDAYS):
         found = re.search(rf"\b(last\s+)?{name}\b", said)
         if found and found[1]:
             return today - timedelta(days=(today.weekday() - number - 1) % 7 + 1)
         if found:
-            return today + timedelta(days=(number - today.weekday()) % 7)
+            return (
+                today - timedelta(days=(today.weekday() - number) % 7)
+                if past
+                else today + timedelta(days=(number - today.weekday()) % 7)
+            )
     return None
 
 

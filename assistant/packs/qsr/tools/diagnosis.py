@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic_ai import RunContext
 
 from assistant.deps import TurnDeps
@@ -38,7 +40,7 @@ async def start_diagnosis(ctx: RunContext[EquipmentDeps], problem: str) -> Outco
     kind = _kind_meant(problem, machines)
     if kind is None and open_row is not None and text(open_row, "status") == "choosing":
         kind = kinds().get(text(open_row, "kind"))
-        machines = [(text(open_row, "machine"), {"name": text(open_row, "machine_name")})]
+        machines = _remembered(open_row)
     if kind is None:
         return _no_kind(machines)
     machine = machines[0][0] if len(machines) == 1 else ""
@@ -160,7 +162,7 @@ _DANGER_END = End(
 )
 
 
-def _kind_meant(problem: str, machines: list[Keyed]) -> Kind | None:
+def _kind_meant(problem: str, machines: Sequence[Keyed]) -> Kind | None:
     found = {text(row, "kind") for _, row in machines}
     if len(found) == 1:
         return kinds().get(found.pop())
@@ -168,7 +170,13 @@ def _kind_meant(problem: str, machines: list[Keyed]) -> Kind | None:
     return kinds()[named[0][0]] if len(named) == 1 else None
 
 
-def _no_kind(machines: list[Keyed]) -> Outcome:
+def _remembered(open_row: Row) -> list[Keyed]:
+    """The machine of a diagnosis that still waits for its symptom."""
+    key = text(open_row, "machine")
+    return [(key, {"name": text(open_row, "machine_name")})] if key else []
+
+
+def _no_kind(machines: Sequence[Keyed]) -> Outcome:
     guided = listing([kind.label for kind in kinds().values()])
     if len(machines) == 1:
         question = "Tell me the problem in your own words and I will open a service ticket."

@@ -203,12 +203,16 @@ def read_answer(answer: str, hints: dict[Literal["yes", "no"], list[str]] | None
         ("still", _STILL),
         ("no", ("not working", "does not work", "doesnt work")),
         ("fixed", () if _NEGATED.search(plain) else _FIXED),
-        *((word, tuple(found)) for word, found in (hints or {}).items()),
+        ("yes", tuple((hints or {}).get("yes", ()))),
+        ("no", tuple((hints or {}).get("no", ()))),
         ("no", _NO),
         ("yes", _YES),
         ("done", _DONE),
     ]
-    return next((reading for reading, phrases in rules if says(plain, phrases)), "unclear")
+    for reading, phrases in rules:
+        if says(plain, phrases):
+            return reading
+    return "unclear"
 
 
 def target_of(tree: Tree, step_id: str, reading: Reading) -> str | None:

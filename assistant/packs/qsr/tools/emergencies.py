@@ -14,6 +14,7 @@ from assistant.packs.qsr.deps import SafetyDeps
 from assistant.packs.qsr.tools.matching import says
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
 from assistant.packs.qsr.tools.phrases import listing
+from assistant.packs.qsr.tools.rows import text
 
 Severity = Literal["minor", "moderate", "serious"]
 LOG_QUESTION = "When everyone is safe, tell me in your own words what happened and I will log the incident. Shall I log it?"
@@ -43,7 +44,7 @@ def procedure_in(situation: str) -> str | None:
     """Name of the procedure whose longest sign the words mention; the first listed wins a tie."""
     best: tuple[int, str] | None = None
     for name, procedure in procedures().items():
-        length = max((len(sign) for sign in procedure.signs if says(situation, [sign])), default=0)
+        length = max((len(sign) for sign in procedure.signs if says(situation, [sign, f"{sign}s"])), default=0)
         if length and (best is None or length > best[0]):
             best = (length, name)
     return best[1] if best else None
@@ -67,7 +68,9 @@ async def get_emergency_steps(ctx: RunContext[SafetyDeps], situation: str) -> Ou
         return not_found(lead, ask=NextQuestion(tool="get_emergency_steps", argument="situation", question=question))
     found = procedures()[name]
     steps = " ".join(f"{place}. {step}" for place, step in enumerate(found.steps, start=1))
-    summary = f"{found.title.capitalize()}, do this now: {steps} {found.never} {found.call}"
+    address = text(await ctx.deps.state.get("store", "main") or {}, "address")
+    where = f" The address for the call is {address}." if address else ""
+    summary = f"{found.title.capitalize()}, do this now: {steps} {found.never} {found.call}{where}"
     return told(
         summary,
         [(name, {"steps": list(found.steps)})],

@@ -15,7 +15,7 @@ from assistant.packs.qsr.tools.matching import find, says
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
 from assistant.packs.qsr.tools.people import person_named
 from assistant.packs.qsr.tools.phrases import count, listing, say_day, sentence
-from assistant.packs.qsr.tools.replies import agrees, declines
+from assistant.packs.qsr.tools.replies import agrees, declines, is_bare_request, matter_of
 from assistant.packs.qsr.tools.rows import Keyed, Row, day, next_id, text, texts
 
 INCIDENTS = "incidents"
@@ -63,7 +63,7 @@ async def log_incident(ctx: RunContext[SafetyDeps], what: str, severity: Severit
     deps = ctx.deps
     if declines(what):
         return told("All right, I logged nothing. You can log it later in this conversation.")
-    if agrees(what):
+    if agrees(what) or is_bare_request(what):
         ask = NextQuestion(tool="log_incident", argument="what", question="What happened, to whom and where?")
         return not_found("I will log it.", ask=ask)
     grade = severity or severity_in(what)
@@ -72,7 +72,7 @@ async def log_incident(ctx: RunContext[SafetyDeps], what: str, severity: Severit
     key = next_id(await deps.state.items(INCIDENTS), "INC")
     person = await person_named(deps, what)
     row: Row = {
-        "what": what,
+        "what": matter_of(what),
         "kind": procedure_in(what) or "other",
         "severity": grade,
         "person": person[0] if person else None,
@@ -84,7 +84,7 @@ async def log_incident(ctx: RunContext[SafetyDeps], what: str, severity: Severit
     }
     await deps.state.put(INCIDENTS, key, row)
     tail = " Tell the manager on duty now." if grade == "serious" else ""
-    said = f"I logged incident {key} as {grade}: {sentence(what)} Follow-up is on {say_day(follow_up, today)}.{tail}"
+    said = f"I logged incident {key} as {grade}: {sentence(matter_of(what))} Follow-up is on {say_day(follow_up, today)}.{tail}"
     return told(said, [(key, row)])
 
 

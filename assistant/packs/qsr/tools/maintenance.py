@@ -9,7 +9,7 @@ from pydantic_ai import RunContext
 from assistant.deps import TurnDeps
 from assistant.packs.qsr.deps import EquipmentDeps
 from assistant.packs.qsr.tools.machines import MACHINES, machines_meant
-from assistant.packs.qsr.tools.matching import find
+from assistant.packs.qsr.tools.matching import find, mentioned
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
 from assistant.packs.qsr.tools.phrases import count, listing, say_day
 from assistant.packs.qsr.tools.rows import Keyed, Row, day, number, text
@@ -31,7 +31,8 @@ async def list_maintenance(ctx: RunContext[EquipmentDeps], machine: str = "all")
     rows = await deps.state.items(MAINTENANCE)
     meant = {key for key, _ in await machines_meant(deps, machine)}
     if meant:
-        found = [item for item in rows.items() if text(item[1], "machine") in meant]
+        of_machine = {key: row for key, row in rows.items() if text(row, "machine") in meant}
+        found = mentioned(machine, of_machine, fields=("task", "aliases")) or list(of_machine.items())
         if not found:
             name = text((await deps.state.get(MACHINES, sorted(meant)[0])) or {}, "name")
             return not_found(f"No maintenance is planned for the {name}.")
@@ -42,7 +43,7 @@ async def list_maintenance(ctx: RunContext[EquipmentDeps], machine: str = "all")
     found.sort(key=lambda item: text(item[1], "due"))
     late = sum(1 for _, row in found if (due := day(row, "due")) and due < today)
     lines = [await _say_task(deps, row, today) for _, row in found]
-    head = f"{count(len(found), 'maintenance task')}, {count(late, 'overdue', 'overdue')}"
+    head = f"{count(len(found), 'maintenance task')}, {late or 'none'} overdue"
     return told(f"{head[0].upper()}{head[1:]}: {'; '.join(lines)}.", found)
 
 

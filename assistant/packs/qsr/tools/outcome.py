@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NotRequired, TypedDict
+from typing import NotRequired
 
 from pydantic import JsonValue
+from typing_extensions import TypedDict
 
 from assistant.packs.qsr.tools.rows import Row
 

@@ -1,9 +1,22 @@
-"""Tells a bare yes or no from an answer with content, for questions that offer something."""
+"""Reads what people say around the matter: a bare yes or no, a request without content, the request in front of the matter."""
 
 from __future__ import annotations
 
 import re
 
+_LEAD = re.compile(
+    r"(?:(?:please|can you|could you|i need to|i want to|we need to|lets|let's)\s+)*"
+    r"(?:log|record|file|report|open|create|write|note|add|put|book|make|enter|register|submit)\b(?:(?!near miss)[^,:]){0,60}?"
+    r"(?:[,:]|\bthat\b)\s*(?P<rest>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_REQUEST = frozenset(
+    re.findall(
+        r"\w+",
+        "i we need want would like to please can could you log file report record write up down put add open create make a an the this that it in "
+        "for new another incident injury accident complaint guest customer log book form report happened had have something",
+    )
+)
 _YES = frozenset(
     ["yes", "yeah", "yep", "yup", "sure", "ok", "okay", "please", "do", "go", "ahead", "it", "that", "right", "correct", "fine"]
 )
@@ -43,6 +56,18 @@ def declines(answer: str) -> bool:
     """A no with nothing else in it."""
     said = _words(answer)
     return bool(said) and said[0] in _NO_FIRST and set(said) <= _NO
+
+
+def is_bare_request(message: str) -> bool:
+    """A request to log or open something that does not say what: `I need to log an incident`."""
+    said = _words(message)
+    return bool(said) and set(said) <= _REQUEST
+
+
+def matter_of(message: str) -> str:
+    """The message without the request in front of it: `log a complaint, the fries were cold` is `the fries were cold`."""
+    found = _LEAD.match(message.strip())
+    return found["rest"].strip() if found and len(found["rest"].split()) > 1 else message.strip()
 
 
 def _words(answer: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic_ai import RunContext
 
 from assistant.packs.qsr.deps import SafetyDeps
-from assistant.packs.qsr.tools.matching import find, words
+from assistant.packs.qsr.tools.matching import find, says
 from assistant.packs.qsr.tools.outcome import Outcome, not_found, told
 from assistant.packs.qsr.tools.phrases import count, names_of, say_day, say_temperature, say_time, sentence, to_fahrenheit
 from assistant.packs.qsr.tools.rows import Keyed, Row, day, next_id, number, text, texts
@@ -16,12 +16,8 @@ TEMPERATURES = "temperatures"
 LIMITS = "temperature_limits"
 Check = Literal["cooking", "hot holding", "cold holding", "freezer", "reheating"]
 RECENT = 5
-_GENERIC: dict[str, tuple[str, ...]] = {
-    "hot-holding": ("holding", "held", "hold", "steam", "cabinet", "warmer", "hot"),
-    "cold-holding": ("cooler", "fridge", "refrigerator", "walkin", "cold", "salad", "prep"),
-    "freezer": ("freezer", "frozen"),
-    "reheating": ("reheated", "reheating", "reheat"),
-}
+COLD_FOOD_F = 80.0
+REHEATED = ("reheat", "reheated", "reheating", "reheats")
 
 
 async def log_temperature(
@@ -40,12 +36,12 @@ async def log_temperature(
     """
     deps = ctx.deps
     limits = await deps.state.items(LIMITS)
-    meant = _limit(limits, item, check)
+    reading_f = reading if unit == "F" else to_fahrenheit(reading)
+    meant = _limit(limits, item, reading_f, check)
     if meant is None:
         known = names_of(list(limits.items())) or "none"
         return not_found(f"I found no temperature limit for {item!r}, so I logged nothing. Items with limits: {known}.")
     limit_key, limit = meant
-    reading_f = reading if unit == "F" else to_fahrenheit(reading)
     low, high = number(limit, "minimum_f"), number(limit, "maximum_f")
     good = (low is None or reading_f >= low) and (high is None or reading_f <= high)
     key = next_id(await deps.state.items(TEMPERATURES), "TMP")
@@ -60,7 +56,7 @@ async def log_temperature(
         "taken_by": deps.user_id,
     }
     await deps.state.put(TEMPERATURES, key, row)
-    name = text(limit, "name", limit_key)
+    name = _name(item, limit)
     verdict = "in range" if good else "out of range"
     lead = f"I logged {name} at {say_temperature(reading_f)} as {key}: {verdict}, the limit is {_say_limit(limit)}."
     return told(lead if good else f"{lead} Do this now: {sentence(action or 'tell the manager on duty')}", [(key, row)])
@@ -91,27 +87,33 @@ async def list_temperatures(ctx: RunContext[SafetyDeps], item: str = "all") -> O
     shown = chosen[:RECENT]
     bad = sum(1 for _, row in shown if row.get("in_range") is False)
     lines = [_say(row, limits) for _, row in shown]
-    head = f"The latest {count(len(shown), 'reading')}, {count(bad, 'out of range', 'out of range')}"
+    head = f"The latest {count(len(shown), 'reading')}, {bad or 'none'} out of range"
     return told(f"{head}: {'; '.join(lines)}.", shown)
 
 
-def _limit(limits: dict[str, Row], item: str, check: Check | None) -> Keyed | None:
+def _limit(limits: dict[str, Row], item: str, reading_f: float, check: Check | None) -> Keyed | None:
+    """The limit a reading is judged by. A food in a cold or hot place is judged as held, not as cooked, and so is a food too cold
+    to have just been cooked: judging it by its cooking limit would call safe cold food unsafe and warm food undercooked."""
+    foods = {key: row for key, row in limits.items() if text(row, "check") == "cooking"}
+    held = {key: row for key, row in limits.items() if key not in foods}
     if check is not None and check != "cooking":
-        wanted = check.replace(" ", "-")
-        return (wanted, limits[wanted]) if wanted in limits else None
-    said = set(words(item))
-    for key in ("reheating", "hot-holding"):
-        if said & {word for cue in _GENERIC[key] for word in words(cue)} and key in limits and not _named_unit(limits, item):
-            return key, limits[key]
-    found = find(item, limits)
-    if found:
-        return found[0]
-    generic = [key for key, cues in _GENERIC.items() if said & {word for cue in cues for word in words(cue)} and key in limits]
-    return (generic[0], limits[generic[0]]) if generic else None
+        return next((pair for pair in held.items() if pair[0] == check.replace(" ", "-")), None)
+    if "reheating" in held and check is None and says(item, REHEATED):
+        return "reheating", held["reheating"]
+    food, place = find(item, foods), find(item, held) if check is None else []
+    if food and not place and check is None and reading_f < COLD_FOOD_F and "cold-holding" in held:
+        return "cold-holding", held["cold-holding"]
+    if food and place:
+        general = text(place[0][1], "check").replace(" ", "-")
+        return (general, held[general]) if general in held else place[0]
+    return (place or food or [None])[0]
 
 
-def _named_unit(limits: dict[str, Row], item: str) -> bool:
-    return any(text(row, "check") != "cooking" and key not in _GENERIC for key, row in find(item, limits))
+def _name(item: str, limit: Row) -> str:
+    """A short item keeps the user's words beside the limit's name, since a limit may stand for many foods."""
+    name = text(limit, "name")
+    short = len(item.split()) <= 3 and item.strip().lower() not in (name.lower(), "")
+    return f"{item.strip()} ({name.lower()})" if short else name
 
 
 def _say_limit(limit: Row) -> str:

@@ -13,7 +13,7 @@ from assistant.packs.qsr.tools.machines import MACHINES, machines_meant
 from assistant.packs.qsr.tools.matching import says
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
 from assistant.packs.qsr.tools.phrases import count, names_of, say_day
-from assistant.packs.qsr.tools.replies import agrees, declines
+from assistant.packs.qsr.tools.replies import agrees, declines, matter_of
 from assistant.packs.qsr.tools.rows import Row, day, next_id, text
 
 TICKETS = "tickets"
@@ -54,8 +54,8 @@ async def create_service_ticket(ctx: RunContext[EquipmentDeps], problem: str, pr
         question = f"Which machine is it for: {names_of(list(rows.items()))}?"
         ask = NextQuestion(tool="create_service_ticket", argument="problem", question=question)
         return not_found("I need to know the machine to open a ticket.", ask=ask)
-    what = text(diagnosis, "symptom_name", problem) if agrees(problem) else problem
-    urgent = priority == "urgent" or (priority is None and (says(what, URGENT) or diagnosis.get("urgent") is True))
+    what = text(diagnosis, "symptom_name", problem) if agrees(problem) else matter_of(problem)
+    urgent = priority == "urgent" or (priority is None and (says(problem, URGENT) or diagnosis.get("urgent") is True))
     key = next_id(await deps.state.items(TICKETS), "TKT")
     company = text(await deps.state.get(MACHINES, machine) or {}, "service_company", "the service company")
     row: Row = {
@@ -70,7 +70,7 @@ async def create_service_ticket(ctx: RunContext[EquipmentDeps], problem: str, pr
     }
     await deps.state.put(TICKETS, key, row)
     return told(
-        f"I opened service ticket {key} for the {name} with {company}, {row['priority']} priority: {what.rstrip('.')}.",
+        f"I opened service ticket {key} for {name} with {company}, {row['priority']} priority: {what.rstrip('.')}.",
         [(key, row)],
     )
 
@@ -111,4 +111,4 @@ def _say(key: str, row: Row) -> str:
     opened = day(row, "opened_at")
     when = f", opened on {say_day(opened)}" if opened else ""
     name = text(row, "machine_name", text(row, "machine"))
-    return f"{key} for the {name} ({text(row, 'priority', 'normal')} priority, {text(row, 'status', 'open')}{when}): {text(row, 'problem')}"
+    return f"{key} for {name} ({text(row, 'priority', 'normal')} priority, {text(row, 'status', 'open')}{when}): {text(row, 'problem')}"

@@ -1,0 +1,110 @@
+"""A conversation in a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+from rich.console import Console
+from rich.markup import escape
+
+from assistant.errors import RequestError
+from assistant.service import Assistant
+from assistant.wire import (
+    CitationEvent,
+    DoneEvent,
+    ErrorEvent,
+    Event,
+    HandoffEvent,
+    MetaEvent,
+    RestartEvent,
+    RouteEvent,
+    TokenEvent,
+    ToolCallEvent,
+    ToolResultEvent,
+    TurnRequest,
+)
+
+PROMPT = "[bold]you[/bold]  "
+FAREWELLS = frozenset({"exit", "quit", ":q"})
+
+Ask = Callable[[], Awaitable[str | None]]
+
+
+def ask_at(console: Console) -> Ask:
+    """Reads lines from the console without blocking the event loop; null at the end of input."""
+
+    async def ask() -> str | None:
+        try:
+            return await asyncio.to_thread(console.input, PROMPT)
+        except EOFError:
+            return None
+
+    return ask
+
+
+async def chat(
+    assistant: Assistant, console: Console, *, ask: Ask, user_id: str = "anonymous", thread_id: str | None = None
+) -> None:
+    """Talk until the input ends or the user says exit. Ctrl-C at a prompt ends the chat; the caller sees no traceback."""
+    health = assistant.health()
+    console.print(f"[dim]{escape(health.pack)} on {escape(health.model)} · exit or Ctrl-D ends[/dim]")
+    while (line := await ask()) is not None:
+        text = line.strip()
+        if text.lower() in FAREWELLS:
+            break
+        if not text:
+            continue
+        try:
+            events = assistant.stream(TurnRequest(message=text, user_id=user_id, thread_id=thread_id))
+            thread_id = await _show(events, console) or thread_id
+        except RequestError as error:
+            console.print(f"[red]{escape(str(error))}[/red]")
+    console.print("[dim]bye[/dim]")
+
+
+async def _show(events: AsyncGenerator[Event], console: Console) -> str | None:
+    """Print a turn as it comes; its thread."""
+    thread_id: str | None = None
+    sources: list[CitationEvent] = []
+    async for event in events:
+        match event:
+            case MetaEvent():
+                thread_id = event.thread_id
+            case TokenEvent():
+                console.print(escape(event.text), end="", soft_wrap=True, highlight=False)
+            case CitationEvent():
+                sources.append(event)
+            case DoneEvent():
+                _close(event, sources, console)
+            case _:
+                _show_aside(event, console)
+    return thread_id
+
+
+def _show_aside(event: Event, console: Console) -> None:
+    match event:
+        case RouteEvent():
+            console.print(f"[cyan]{escape(event.agent)}[/cyan] [dim]{event.confidence:.0%} {event.stage}[/dim]")
+        case HandoffEvent():
+            console.print(f"[dim]handed over from {escape(event.from_agent)}[/dim]")
+        case ToolCallEvent():
+            console.print(f"[dim]→ {escape(event.tool)} {escape(str(event.arguments))}[/dim]")
+        case ToolResultEvent() if not event.ok:
+            console.print(f"[yellow]✗ {escape(event.tool)} failed[/yellow]")
+        case RestartEvent():
+            console.print(f"\n[dim](starting again: {escape(event.reason)})[/dim]")
+        case ErrorEvent():
+            console.print(f"\n[red]error: {escape(event.message)}[/red]", end="")
+        case _:
+            pass
+
+
+def _close(done: DoneEvent, sources: list[CitationEvent], console: Console) -> None:
+    console.print()
+    for source in sources:
+        place = f"{source.document}#{source.passage}"
+        told = f"“{source.title}: {source.quote}”" if source.exists else "(no such passage)"
+        console.print(f"[dim]  {escape(f'[{place}]')} {escape(told)}[/dim]")
+    if done.outcome != "answered":
+        console.print(f"[yellow]{done.outcome}[/yellow]")

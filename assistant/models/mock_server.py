@@ -1,0 +1,291 @@
+"""A model server without a model: the OpenAI chat dialect and a little of Ollama's, with seeded delays and planted faults.
+
+`create_mock_app(MockProfile(...))` is a FastAPI app. The n-th chat request of an app draws its delays and its fault from
+`(seed, n)` alone, so a run is repeatable whatever arrives at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict
+
+Fault = Literal["rate_limited", "server_error", "cut", "garbage"]
+Content = Literal["echo", "lorem", "fixed", "tool"]
+
+LOREM: list[str] = str.split(
+    "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut labore et dolore magna aliqua ut enim ad "
+    "minim veniam quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea commodo consequat"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MockProfile:
+    """How the server behaves. Times in seconds; rates are shares of requests from 0 to 1 and together at most 1.
+
+    `jitter` stretches each delay by a factor drawn evenly from `1 - jitter` to `1 + jitter`. `lorem_tokens` is the length of a lorem answer
+    when the request sets no limit. `tool_call` is what content `tool` calls (name and arguments) until a tool result is in the
+    messages; then it answers with `reply`. `ignores_max_completion_tokens` behaves as Ollama does: only `max_tokens` limits.
+    """
+
+    model: str = "mock"
+    seed: int = 0
+    ttft_s: float = 0.0
+    gap_s: float = 0.0
+    jitter: float = 0.0
+    stall_s: float = 0.0
+    stall_rate: float = 0.0
+    rate_limited_rate: float = 0.0
+    retry_after_s: int = 1
+    server_error_rate: float = 0.0
+    cut_rate: float = 0.0
+    garbage_rate: float = 0.0
+    content: Content = "echo"
+    reply: str = "ok"
+    lorem_tokens: int = 64
+    tool_call: tuple[str, Mapping[str, Any]] | None = None
+    ignores_max_completion_tokens: bool = False
+    sends_usage: bool = True
+    api_key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        rates = {
+            name: getattr(self, name)
+            for name in ("stall_rate", "rate_limited_rate", "server_error_rate", "cut_rate", "garbage_rate")
+        }
+        faults = [f"{name} must be from 0 to 1, not {rate}" for name, rate in rates.items() if not 0 <= rate <= 1]
+        if sum(rate for name, rate in rates.items() if name != "stall_rate") > 1:
+            faults.append("rate_limited_rate, server_error_rate, cut_rate and garbage_rate together must not exceed 1")
+        if self.content == "tool" and self.tool_call is None:
+            faults.append("content 'tool' needs tool_call=(name, arguments)")
+        if faults:
+            raise ValueError("; ".join(faults))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draw:
+    """What one request meets."""
+
+    fault: Fault | None
+    ttft_s: float
+    gaps_s: Callable[[], float]
+    cut_after: int
+
+
+class ChatRequest(BaseModel):
+    """The parts of a chat request the server reads; real clients send more, which is ignored as real servers do."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str
+    messages: list[dict[str, Any]]
+    stream: bool = False
+    stream_options: dict[str, Any] | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    tools: list[dict[str, Any]] | None = None
+
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+def create_mock_app(profile: MockProfile, *, sleep: Sleep = asyncio.sleep) -> FastAPI:
+    """The app. `app.state.requests` lists the bodies of the chat requests it got, `app.state.cancelled` counts abandoned streams."""
+    app = FastAPI(title="Mock model server", openapi_url=None)
+    server = _Server(profile=profile, sleep=sleep, app=app)
+    app.state.requests = []
+    app.state.cancelled = 0
+    app.post("/v1/chat/completions")(server.chat)
+    app.get("/v1/models")(server.models)
+    app.get("/api/tags")(server.tags)
+    app.post("/api/show")(server.show)
+    app.get("/api/show")(server.show)
+    app.get("/api/ps")(server.running)
+    return app
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Server:
+    profile: MockProfile
+    sleep: Sleep
+    app: FastAPI
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    async def chat(self, request: ChatRequest) -> Response:
+        number = next(self.numbers)
+        self.app.state.requests.append(request.model_dump(exclude_unset=True))
+        draw = _draw(self.profile, number)
+        await self.sleep(draw.ttft_s)
+        if draw.fault == "rate_limited":
+            return _error(429, "rate_limit_exceeded", "Too many requests.", {"Retry-After": str(self.profile.retry_after_s)})
+        if draw.fault == "server_error":
+            return _error(500, "server_error", "The server had an error.", {})
+        if draw.fault == "garbage" and not request.stream:
+            return PlainTextResponse("<html>Bad gateway</html>", media_type="application/json")
+        answer = _Answer.make(self.profile, request, number)
+        if request.stream:
+            return StreamingResponse(self._stream(request, answer, draw), media_type="text/event-stream")
+        await self.sleep(sum(draw.gaps_s() for _ in answer.pieces[1:]))
+        if draw.fault == "cut":
+            return PlainTextResponse(json.dumps(answer.whole())[:-20], media_type="application/json")
+        return JSONResponse(answer.whole())
+
+    async def _stream(self, request: ChatRequest, answer: _Answer, draw: _Draw) -> AsyncIterator[str]:
+        try:
+            for number, chunk in enumerate(answer.chunks()):
+                if number:
+                    await self.sleep(draw.gaps_s())
+                if draw.fault == "cut" and number == min(draw.cut_after, len(answer.pieces)):
+                    raise ConnectionResetError("planted: the stream is cut")
+                if draw.fault == "garbage" and number == 1:
+                    yield "data: {not json\n\n"
+                yield _event(chunk)
+            if self.profile.sends_usage and (request.stream_options or {}).get("include_usage"):
+                yield _event(answer.usage_chunk())
+            yield "data: [DONE]\n\n"
+        except (GeneratorExit, asyncio.CancelledError):
+            self.app.state.cancelled += 1
+            raise
+
+    async def models(self) -> dict[str, Any]:
+        return {"object": "list", "data": [{"id": self.profile.model, "object": "model", "created": 0, "owned_by": "mock"}]}
+
+    async def tags(self) -> dict[str, Any]:
+        return {
+            "models": [
+                {
+                    "name": self.profile.model,
+                    "model": self.profile.model,
+                    "size": 0,
+                    "digest": "mock",
+                    "details": {"family": "mock"},
+                }
+            ]
+        }
+
+    async def show(self) -> dict[str, Any]:
+        return {
+            "modelfile": "FROM mock",
+            "parameters": "num_ctx 4096",
+            "details": {"family": "mock"},
+            "model_info": {"mock.context_length": 4096},
+        }
+
+    async def running(self) -> dict[str, Any]:
+        return {"models": [{"name": self.profile.model, "model": self.profile.model, "size_vram": 0, "context_length": 4096}]}
+
+
+def _draw(profile: MockProfile, number: int) -> _Draw:
+    chance = random.Random(f"{profile.seed}:{number}")
+    edge, at, fault = 0.0, chance.random(), None
+    rates: tuple[tuple[Fault, float], ...] = (
+        ("rate_limited", profile.rate_limited_rate),
+        ("server_error", profile.server_error_rate),
+        ("cut", profile.cut_rate),
+        ("garbage", profile.garbage_rate),
+    )
+    for name, rate in rates:
+        if fault is None and edge <= at < edge + rate:
+            fault = name
+        edge += rate
+    stalled = chance.random() < profile.stall_rate
+
+    def stretched(seconds: float) -> float:
+        return seconds * chance.uniform(1 - profile.jitter, 1 + profile.jitter)
+
+    ttft_s = stretched(profile.ttft_s) + (profile.stall_s if stalled else 0.0)
+    return _Draw(fault=fault, ttft_s=ttft_s, gaps_s=lambda: stretched(profile.gap_s), cut_after=chance.randint(1, 4))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    number: int
+    model: str
+    pieces: list[str]
+    tool: tuple[str, Mapping[str, Any]] | None
+    finish: str
+    usage: dict[str, int]
+
+    @classmethod
+    def make(cls, profile: MockProfile, request: ChatRequest, number: int) -> _Answer:
+        limit = request.max_tokens
+        if limit is None and not profile.ignores_max_completion_tokens:
+            limit = request.max_completion_tokens
+        prompt = sum(len(str(message.get("content") or "").split()) for message in request.messages)
+        calls = profile.content == "tool" and not any(message.get("role") == "tool" for message in request.messages)
+        tool = profile.tool_call if calls else None
+        pieces = [] if tool else _words(profile, request)
+        cut = limit is not None and len(pieces) > limit
+        kept = pieces[:limit] if cut else pieces
+        spent = len(kept) if tool is None else len(json.dumps(tool[1]).split()) + 1
+        usage = {"prompt_tokens": prompt, "completion_tokens": spent, "total_tokens": prompt + spent}
+        return cls(
+            number=number,
+            model=request.model,
+            pieces=kept,
+            tool=tool,
+            finish="tool_calls" if tool else "length" if cut else "stop",
+            usage=usage,
+        )
+
+    def whole(self) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": None if self.tool else "".join(self.pieces)}
+        if self.tool:
+            message["tool_calls"] = [self._tool_call()]
+        choice = {"index": 0, "message": message, "finish_reason": self.finish}
+        return {**self._head("chat.completion"), "choices": [choice], "usage": self.usage}
+
+    def chunks(self) -> list[dict[str, Any]]:
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}] if not self.pieces else []
+        deltas += [
+            {"role": "assistant", "content": piece} if not at else {"content": piece} for at, piece in enumerate(self.pieces)
+        ]
+        if self.tool:
+            deltas = [{"role": "assistant", "tool_calls": [{"index": 0, **self._tool_call()}]}]
+        choices: list[dict[str, Any]] = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+        choices.append({"index": 0, "delta": {}, "finish_reason": self.finish})
+        return [{**self._head("chat.completion.chunk"), "choices": [choice]} for choice in choices]
+
+    def usage_chunk(self) -> dict[str, Any]:
+        return {**self._head("chat.completion.chunk"), "choices": [], "usage": self.usage}
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": f"chatcmpl-{self.number}", "object": kind, "created": 0, "model": self.model}
+
+    def _tool_call(self) -> dict[str, Any]:
+        name, arguments = self.tool or ("", {})
+        return {"id": f"call_{self.number}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+
+
+def _words(profile: MockProfile, request: ChatRequest) -> list[str]:
+    if profile.content == "lorem":
+        words = [LOREM[at % len(LOREM)] for at in range(profile.lorem_tokens)]
+    elif profile.content == "echo":
+        said = [message for message in request.messages if message.get("role") == "user"]
+        words = _text(said[-1].get("content") if said else "").split()
+    else:
+        words = profile.reply.split()
+    return [word if not at else f" {word}" for at, word in enumerate(words)]
+
+
+def _text(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return " ".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+
+
+def _event(chunk: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(chunk)}\n\n"
+
+
+def _error(status: int, code: str, message: str, headers: Mapping[str, str]) -> JSONResponse:
+    return JSONResponse({"error": {"message": message, "type": code, "code": code}}, status_code=status, headers=dict(headers))

@@ -1,0 +1,177 @@
+"""Quizzes, one question at a time; the place in the quiz is kept in the collection `quiz_runs`, by thread."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic_ai import RunContext
+
+from assistant.deps import TurnDeps
+from assistant.packs.qsr.deps import TrainingDeps
+from assistant.packs.qsr.tools.matching import find, says, words
+from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
+from assistant.packs.qsr.tools.people import name_of, person_named, person_or_user, unknown_person
+from assistant.packs.qsr.tools.phrases import count, names_of, say_day, say_number
+from assistant.packs.qsr.tools.rows import Row, day, next_id, number, records, text, texts
+
+QUIZZES = "quizzes"
+RUNS = "quiz_runs"
+RESULTS = "quiz_results"
+PASS_PCT = 80.0
+RECENT = 5
+STOPS = ("stop the quiz", "stop", "quit", "cancel", "end the quiz", "no more questions")
+
+
+async def start_quiz(ctx: RunContext[TrainingDeps], topic: str) -> Outcome:
+    """Start a quiz on a topic and ask its first question.
+
+    Use for: "quiz me on food safety"; "start the allergen quiz"; "test Chloe on hand washing"; "I want to take a quiz"; "give me the fryer safety test"
+
+    Args:
+        topic: The topic, and who takes the quiz when it is not the user, in the user's words.
+    """
+    deps = ctx.deps
+    rows = await deps.state.items(QUIZZES)
+    found = find(topic, rows)
+    if len(found) != 1:
+        question = f"Which quiz: {names_of(found or list(rows.items()))}?"
+        ask = NextQuestion(tool="start_quiz", argument="topic", question=question)
+        return not_found("I have several quizzes.", ask=ask) if rows else not_found("No quizzes are set up.")
+    key, quiz = found[0]
+    who = await person_named(deps, topic)
+    questions = records(quiz, "questions")
+    row: Row = {"quiz": key, "person": who[0] if who else deps.user_id, "asked": 0, "correct": 0, "status": "open"}
+    await deps.state.put(RUNS, deps.thread_id, row)
+    lead = f"{text(quiz, 'name')} quiz, {count(len(questions), 'question')}; {say_number(PASS_PCT)} % is a pass. Question 1:"
+    return told(lead, [(deps.thread_id, row)], ask=_question(questions[0]))
+
+
+async def answer_quiz(ctx: RunContext[TrainingDeps], answer: str) -> Outcome:
+    """Continue the open quiz with the user's answer, say whether it is right and ask the next question.
+
+    Use for: "165 degrees"; "my answer is B"; "20 seconds"; "I think it is the sesame"; "true"
+
+    Args:
+        answer: The user's answer to the last question, in their own words.
+    """
+    deps = ctx.deps
+    row = await deps.state.get(RUNS, deps.thread_id)
+    if row is None or text(row, "status") != "open":
+        return not_found("No quiz is open in this conversation. Name a topic and I will start one.")
+    quiz = await deps.state.get(QUIZZES, text(row, "quiz")) or {}
+    questions = records(quiz, "questions")
+    at = int(number(row, "asked") or 0)
+    if says(answer, STOPS) or at >= len(questions):
+        row["status"] = "stopped"
+        await deps.state.put(RUNS, deps.thread_id, row)
+        return told(
+            f"I stopped the quiz after {at} of {count(len(questions), 'question')}. No score was recorded.",
+            [(deps.thread_id, row)],
+        )
+    right = is_right(answer, questions[at])
+    row |= {"asked": at + 1, "correct": int(number(row, "correct") or 0) + right}
+    verdict = "Right." if right else f"Not right: the answer is {text(questions[at], 'answer')}."
+    if at + 1 < len(questions):
+        await deps.state.put(RUNS, deps.thread_id, row)
+        return told(f"{verdict} Question {at + 2}:", [(deps.thread_id, row)], ask=_question(questions[at + 1]))
+    row["status"] = "finished"
+    await deps.state.put(RUNS, deps.thread_id, row)
+    score = 100 * (number(row, "correct") or 0) / len(questions)
+    key, result = await _store(deps, text(row, "person"), text(row, "quiz"), score)
+    name = await name_of(deps, text(row, "person"))
+    verdict += f" That was the last question. {name} has {text(row, 'correct')} of {len(questions)} right, {say_number(score)} %"
+    return told(
+        f"{verdict}: {'passed' if result['passed'] else 'not passed yet'}. I recorded the score as {key}.", [(key, result)]
+    )
+
+
+async def record_quiz_score(ctx: RunContext[TrainingDeps], person: str, quiz: str, score_pct: float) -> Outcome:
+    """Record the score of a quiz or test that a person took on paper.
+
+    Use for: "Chloe scored 85 percent on the food safety quiz"; "record 90 for Jamal in the allergen test"; "put in Tomas's fryer safety score, 70 %"
+
+    Args:
+        person: The team member; the user when nobody is named.
+        quiz: The quiz, in the user's words.
+        score_pct: The score in percent.
+    """
+    deps = ctx.deps
+    who = await person_or_user(deps, person)
+    if who is None:
+        return await unknown_person(deps, person)
+    if not 0 <= score_pct <= 100:
+        return not_found(f"A score is between 0 and 100 percent, so I did not record {say_number(score_pct)}.")
+    rows = await deps.state.items(QUIZZES)
+    found = find(quiz, rows)
+    if len(found) != 1:
+        ask = NextQuestion(
+            tool="record_quiz_score", argument="quiz", question=f"Which quiz was it: {names_of(list(rows.items()))}?"
+        )
+        return not_found("I could not tell the quiz.", ask=ask)
+    key, result = await _store(deps, who[0], found[0][0], score_pct)
+    verdict = "passed" if result["passed"] else "not passed yet"
+    said = f"I recorded {key}: {text(who[1], 'name')}, {text(found[0][1], 'name')} quiz, {say_number(score_pct)} %, {verdict}."
+    return told(said, [(key, result)])
+
+
+async def list_quiz_scores(ctx: RunContext[TrainingDeps], person_or_quiz: str = "all") -> Outcome:
+    """List the latest quiz scores of a person, of a quiz, or of everyone.
+
+    Use for: "what did Chloe score on her quizzes"; "show the latest quiz results"; "who failed the food safety quiz"; "my quiz scores"
+
+    Args:
+        person_or_quiz: A person, a quiz or both, in the user's words, or `all`.
+    """
+    deps = ctx.deps
+    rows, quizzes = await deps.state.items(RESULTS), await deps.state.items(QUIZZES)
+    who = await person_named(deps, person_or_quiz)
+    if who is None and says(person_or_quiz, ("my", "i", "me")):
+        who = await person_or_user(deps, "")
+    topics = {key for key, _ in find(person_or_quiz, quizzes)}
+    found = [item for item in rows.items() if (who is None or text(item[1], "person") == who[0])]
+    found = [item for item in found if not topics or text(item[1], "quiz") in topics]
+    if not found:
+        return not_found(f"No quiz score is recorded{' for ' + text(who[1], 'name') if who else ''}.")
+    found.sort(key=lambda item: (text(item[1], "taken_on"), item[0]), reverse=True)
+    shown = found[:RECENT]
+    lines: list[str] = []
+    for _, row in shown:
+        taken = day(row, "taken_on")
+        name = text(quizzes.get(text(row, "quiz"), {}), "name", text(row, "quiz"))
+        verdict = "passed" if row.get("passed") else "not passed"
+        said = f"{await name_of(deps, text(row, 'person'))}, {name}: {say_number(number(row, 'score_pct') or 0)} % ({verdict})"
+        lines.append(f"{said} on {say_day(taken)}" if taken else said)
+    return told(f"Quiz scores. {'; '.join(lines)}.", shown)
+
+
+def is_right(answer: str, question: Row) -> bool:
+    """Whether the answer names the option's letter or holds one of the accepted answers, numbers compared as numbers."""
+    options, right = texts(question, "options"), text(question, "answer")
+    letter = re.fullmatch(r"\W*(?:answer|option|my answer is|it is|its)?\s*([a-e])\W*", answer.strip().lower())
+    if letter and options:
+        place = ord(letter[1]) - ord("a")
+        return place < len(options) and options[place] == right
+    return any(_holds(answer, accepted) for accepted in [right, *texts(question, "accept")])
+
+
+def _holds(answer: str, accepted: str) -> bool:
+    wanted, given = words(accepted), words(answer)
+    numbers = [word for word in wanted if word.isdigit()]
+    if numbers:
+        return numbers[0] in given
+    return bool(wanted) and set(wanted) <= set(given)
+
+
+def _question(question: Row) -> NextQuestion:
+    options = texts(question, "options")
+    listed = " ".join(f"{chr(ord('A') + place)}) {option}" for place, option in enumerate(options))
+    asked = f"{text(question, 'question')} {listed}".strip()
+    return NextQuestion(tool="answer_quiz", argument="answer", question=asked)
+
+
+async def _store(deps: TurnDeps, person: str, quiz: str, score: float) -> tuple[str, Row]:
+    key = next_id(await deps.state.items(RESULTS), "QUIZ")
+    row: Row = {"person": person, "quiz": quiz, "score_pct": round(score, 1), "passed": score >= PASS_PCT}
+    row |= {"taken_on": deps.now().date().isoformat(), "recorded_by": deps.user_id}
+    await deps.state.put(RESULTS, key, row)
+    return key, row

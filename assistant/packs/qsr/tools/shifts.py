@@ -1,0 +1,162 @@
+"""The shift plan: who works when."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pydantic_ai import RunContext
+
+from assistant.deps import TurnDeps
+from assistant.packs.qsr.deps import OperationsDeps
+from assistant.packs.qsr.tools.days import day_in, time_in
+from assistant.packs.qsr.tools.matching import says
+from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
+from assistant.packs.qsr.tools.people import name_of, people_named, person_named, unknown_person
+from assistant.packs.qsr.tools.phrases import count, listing, say_time, say_weekday
+from assistant.packs.qsr.tools.rows import Keyed, Row, day, text
+
+SHIFTS = "shifts"
+
+
+async def list_shifts(ctx: RunContext[OperationsDeps], when_or_who: str = "today") -> Outcome:
+    """List who works on a day, or when a person works next.
+
+    Use for: "who is working tonight"; "who closes tomorrow"; "when does Devon work this week"; "show the schedule for Friday"
+    "is Priya on shift on Saturday"; "how many people do we have on June 18"
+
+    Args:
+        when_or_who: A day, a person or both, in the user's words; today when nothing is said.
+    """
+    deps, today = ctx.deps, ctx.deps.now().date()
+    rows = await deps.state.items(SHIFTS)
+    who = [key for key, _ in await people_named(deps, when_or_who)]
+    on = day_in(when_or_who, today)
+    if who:
+        found = [item for item in rows.items() if text(item[1], "person") in who and _on(item[1], on, today)]
+    else:
+        found = [item for item in rows.items() if day(item[1], "date") == (on or today)]
+    found.sort(key=lambda item: (text(item[1], "date"), text(item[1], "start")))
+    if not who:
+        found = _at_edge(found, when_or_who)
+    if not found:
+        names = listing([await name_of(deps, key) for key in who]) or "Nobody"
+        when = f"on {say_weekday(on)}" if on else "from today on" if who else f"on {say_weekday(today)}"
+        return not_found(f"{names} {'has no shift' if who else 'is planned'} {when}.")
+    if who and on is None:
+        lines = [f"{await name_of(deps, text(row, 'person'))} on {_when(row)}" for _, row in found]
+        return told(f"{count(len(found), 'shift')} planned: {'; '.join(lines)}.", found)
+    lines = [await _line(deps, row) for _, row in found]
+    return told(f"{say_weekday(on or today)}: {'; '.join(lines)}.", found)
+
+
+async def add_shift(ctx: RunContext[OperationsDeps], person: str, day: str, start: str, end: str) -> Outcome:
+    """Add a shift for a person to the plan.
+
+    Use for: "add a shift for Chloe on Friday from 10am to 4pm"; "put Jamal on tomorrow 5pm to 11pm"; "schedule Maria for June 20, 6 to 14"
+    "I need Tomas to work Saturday 11:00 to 17:00"
+
+    Args:
+        person: Who works.
+        day: The day: a date, a weekday, today or tomorrow.
+        start: When the shift starts, such as 10am.
+        end: When the shift ends, such as 4pm.
+    """
+    deps, today = ctx.deps, ctx.deps.now().date()
+    who = await person_named(deps, person)
+    if who is None:
+        return await unknown_person(deps, person)
+    on, begins, ends = day_in(day, today), time_in(start), time_in(end)
+    if on is None or begins is None or ends is None:
+        missing = [what for what, value in (("the day", on), ("the start time", begins), ("the end time", ends)) if value is None]
+        return not_found(f"I could not read {listing(missing)}, so I added nothing. Say it like: Friday from 10am to 4pm.")
+    rows = await deps.state.items(SHIFTS)
+    taken = _shift_of(rows, who[0], on)
+    name = text(who[1], "name")
+    if taken is not None:
+        return not_found(f"{name} already works on {_when(taken[1])}, so I added nothing.")
+    key = f"{on.isoformat()}-{who[0]}"
+    row: Row = {"person": who[0], "date": on.isoformat(), "start": begins, "end": ends, "station": None, "added_by": deps.user_id}
+    await deps.state.put(SHIFTS, key, row)
+    return told(f"I added a shift for {name} on {_when(row)}.", [(key, row)])
+
+
+async def swap_shift(ctx: RunContext[OperationsDeps], from_person: str, to_person: str, day: str) -> Outcome:
+    """Swap a shift: give one person's shift on a day to another; when both work that day they trade shifts.
+
+    Use for: "swap Devon's Friday shift with Priya"; "Chloe takes over Jamal's shift tomorrow"; "Maria is sick today, give her shift to Tomas"
+    "trade shifts between Maria and Devon on Saturday"
+
+    Args:
+        from_person: Whose shift it is now.
+        to_person: Who takes it.
+        day: The day of the shift: a date, a weekday, today or tomorrow.
+    """
+    deps, today = ctx.deps, ctx.deps.now().date()
+    on = day_in(day, today)
+    if on is None:
+        question = "Which day is the shift on?"
+        return not_found("I could not read the day.", ask=NextQuestion(tool="swap_shift", argument="day", question=question))
+    pair = await _pair(deps, from_person, to_person)
+    if pair is None:
+        return await unknown_person(deps, f"{from_person} and {to_person}")
+    giver, taker = pair
+    rows = await deps.state.items(SHIFTS)
+    given, back = _shift_of(rows, giver[0], on), _shift_of(rows, taker[0], on)
+    names = text(giver[1], "name"), text(taker[1], "name")
+    if given is None:
+        return not_found(f"{names[0]} has no shift on {say_weekday(on)}, so there is nothing to swap.")
+    moved = [await _hand_over(deps, given, taker[0])]
+    if back is not None:
+        moved.append(await _hand_over(deps, back, giver[0]))
+        return told(f"I swapped the shifts of {names[0]} and {names[1]} on {say_weekday(on)}: {names[1]} now works {_hours(given[1])} and "
+                    f"{names[0]} {_hours(back[1])}.", moved)  # fmt: skip
+    return told(f"{names[1]} now works {names[0]}'s shift on {_when(given[1])}.", moved)
+
+
+async def _pair(deps: TurnDeps, from_person: str, to_person: str) -> tuple[Keyed, Keyed] | None:
+    givers, takers = await people_named(deps, from_person), await people_named(deps, to_person)
+    if not givers or not takers:
+        return None
+    taker = next((person for person in takers if person[0] != givers[0][0]), None)
+    return (givers[0], taker) if taker else None
+
+
+async def _hand_over(deps: TurnDeps, shift: Keyed, to_key: str) -> Keyed:
+    key, row = shift
+    moved: Row = {**row, "person": to_key, "swapped_from": text(row, "person"), "swapped_by": deps.user_id}
+    await deps.state.put(SHIFTS, key, moved)
+    return key, moved
+
+
+def _shift_of(rows: dict[str, Row], person: str, on: date) -> Keyed | None:
+    return next((item for item in rows.items() if text(item[1], "person") == person and day(item[1], "date") == on), None)
+
+
+def _on(row: Row, on: date | None, today: date) -> bool:
+    planned = day(row, "date")
+    return planned is not None and (planned == on if on else planned >= today)
+
+
+def _at_edge(found: list[Keyed], phrase: str) -> list[Keyed]:
+    """Of one day's shifts those that open or close the store, when the phrase asks for them; else all."""
+    if found and says(phrase, ("closes", "closing", "close")):
+        last = max(text(row, "end") for _, row in found)
+        return [item for item in found if text(item[1], "end") == last]
+    if found and says(phrase, ("opens", "opening", "open")):
+        first = min(text(row, "start") for _, row in found)
+        return [item for item in found if text(item[1], "start") == first]
+    return found
+
+
+def _hours(row: Row) -> str:
+    return f"{say_time(text(row, 'start'))} to {say_time(text(row, 'end'))}"
+
+
+def _when(row: Row) -> str:
+    on = day(row, "date")
+    return f"{say_weekday(on) if on else 'an unknown day'}, {_hours(row)}"
+
+
+async def _line(deps: TurnDeps, row: Row) -> str:
+    station = f" ({text(row, 'station')})" if text(row, "station") else ""
+    return f"{await name_of(deps, text(row, 'person'))} {_hours(row)}{station}"

@@ -1,0 +1,81 @@
+"""Played: what one turn brought, read from its events and the moments at which they came."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from pydantic import ValidationError
+
+from assistant.wire import DoneEvent, EventAdapter, MetaEvent, RestartEvent, TokenEvent, UsageEvent
+from loadtests.samples import OK
+
+Arrived = tuple[float, bytes]
+"""When the bytes of an event were there, and its data."""
+
+
+@dataclass(kw_only=True)
+class Played:
+    """What one turn brought. Times are those of `clock`; null means that it never happened."""
+
+    outcome: str = OK
+    status: int | None = None
+    t_send: float | None = None
+    t_first: float | None = None
+    t_last: float | None = None
+    t_done: float | None = None
+    thread_id: str | None = None
+    agent: str | None = None
+    output_tokens: int | None = None
+    text: str = ""
+    events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    gaps_s: list[float] = field(default_factory=list[float])
+
+    def digest(self, arrived: Sequence[Arrived]) -> None:
+        """Fill in what the events say. Decoding waits until the turn is over, when it can no longer delay the next read.
+
+        An event that is not of the wire, or whose id is out of turn, makes a turn that ended well a `bad_payload`. Words before a
+        `restart` are void, and so is their first-word time. An answer that came whole with `done` has its first word there.
+        """
+        words: list[tuple[float, str]] = []
+        valid = True
+        for number, (moment, data) in enumerate(arrived, start=1):
+            try:
+                event = EventAdapter.validate_json(data)
+            except ValidationError:
+                valid = False
+                continue
+            valid = valid and event.id == number
+            self.events.append(json.loads(data))
+            if isinstance(event, TokenEvent) and event.text:
+                words.append((moment, event.text))
+            elif isinstance(event, RestartEvent):
+                words = []
+            elif isinstance(event, MetaEvent):
+                self.thread_id = event.thread_id
+            elif isinstance(event, UsageEvent):
+                self.output_tokens = event.output_tokens
+            elif isinstance(event, DoneEvent):
+                self._end(event, moment)
+                words = words or ([(moment, event.text)] if event.text else [])
+        self._words(words)
+        if self.outcome == OK and not valid:
+            self.outcome = "bad_payload"
+        if self.outcome == OK and not words:
+            self.outcome = "no_output"
+
+    def _end(self, event: DoneEvent, moment: float) -> None:
+        self.t_done = moment
+        self.agent = event.agent
+        self.text = event.text
+        if event.outcome == "error" and self.outcome == OK:
+            self.outcome = "agent_error"
+
+    def _words(self, words: Sequence[tuple[float, str]]) -> None:
+        self.text = self.text or "".join(text for _, text in words)
+        if words:
+            self.t_first, self.t_last = words[0][0], words[-1][0]
+        self.gaps_s = [after - before for (before, _), (after, _) in pairwise(words)]

@@ -1,0 +1,278 @@
+"""Mirrors a finished run folder into MLflow. The only importer of mlflow, and only inside functions.
+
+A tracker that is down loses nothing and changes nothing: `track` then returns a failed result and leaves `track-pending.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.failures import read_transcripts
+from reports.gates.verdict import Verdict, VerdictError, read_verdict
+from reports.ledger import gate_states, load_series, metric_values, parameters
+from reports.records import Record, RecordError, read_record, read_slots
+from reports.traces import CardTrace, Span, card_traces
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ARTIFACTS = ("report.html", "summary.md", "junit.xml", "verdict.json", "record.json")
+RUN_TAG = "assay.run_id"
+BATCH = 900
+"""Metrics per request; the tracker takes at most 1,000."""
+
+# Read by mlflow when it is imported or on each request: nothing is sent to third parties, a dead server fails in seconds.
+ENVIRONMENT: Mapping[str, str] = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_CONFIGURE_LOGGING": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackResult:
+    """`sentence` says what happened. Ids are null when nothing was stored; `traces` counts stored traces."""
+
+    ok: bool
+    sentence: str
+    tracking_uri: str
+    experiment_id: str | None
+    run_id: str | None
+    traces: int
+
+
+def default_uri(root: Path) -> str:
+    """The tracking store of all runs under `root`."""
+    return f"sqlite:///{(root / 'mlflow.db').resolve()}"
+
+
+def ui_command(root: Path, *, port: int = 5000) -> list[str]:
+    """Arguments that serve the runs under `root` on loopback, for `subprocess`; set `ENVIRONMENT` for it, too."""
+    artifacts = (root / "mlartifacts").resolve().as_uri()
+    place = ["--backend-store-uri", default_uri(root), "--default-artifact-root", artifacts]
+    return [sys.executable, "-m", "mlflow", "server", *place, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+
+
+def track(folder: Path, *, tracking_uri: str | None = None) -> TrackResult:
+    """Store a run folder in MLflow: a parent run, a child run per suite, one trace per card. Never raises for an outage.
+
+    The default store is `mlflow.db` beside the run folders, artifacts in `mlartifacts` beside it. A run that is already stored is
+    left as it is. Writes `track.json` on success and `track-pending.json` on failure. Raises `RecordError` or `VerdictError`
+    when the folder itself cannot be read.
+    """
+    uri = tracking_uri or default_uri(folder.resolve().parent)
+    record, verdict = read_record(folder / "record.json"), read_verdict(folder / "verdict.json")
+    with _quiet_environment():
+        try:
+            result = _store(folder, record, verdict, uri)
+        except (RecordError, VerdictError):
+            raise
+        except Exception as error:  # noqa: BLE001 any failure of the tracker's many layers must leave the run untouched
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            result = TrackResult(
+                ok=False,
+                sentence=f"The run was not stored in MLflow ({type(error).__name__}: {reason}); `assay track` retries it.",
+                tracking_uri=_without_secret(uri),
+                experiment_id=None,
+                run_id=None,
+                traces=0,
+            )
+    done, pending = folder / "track.json", folder / "track-pending.json"
+    (done if result.ok else pending).write_text(json.dumps(asdict(result), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (pending if result.ok else done).unlink(missing_ok=True)
+    return result
+
+
+def _without_secret(uri: str) -> str:
+    scheme, found, rest = uri.partition("://")
+    return f"{scheme}://…@{rest.rpartition('@')[2]}" if found and "@" in rest else uri
+
+
+@contextmanager
+def _quiet_environment() -> Generator[None]:
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
+    os.environ.update({name: value for name, value in ENVIRONMENT.items() if before[name] is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+
+
+def _store(folder: Path, record: Record, verdict: Verdict, uri: str) -> TrackResult:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    experiment_id = _experiment(client, f"assay-{record.pack}", folder, uri)
+    found = client.search_runs(
+        [experiment_id], filter_string=f"tags.`{RUN_TAG}` = '{record.run_id}' and attributes.status = 'FINISHED'"
+    )
+    if found:
+        sentence = "The run was already stored in MLflow."
+        return _done(sentence, uri, experiment_id, found[0].info.run_id, 0)
+    run_id = _parent_run(client, experiment_id, record, verdict)
+    for suite, states in record.slot_counts.items():
+        _child_run(client, experiment_id, run_id, record, (suite, states))
+    traces = card_traces(record.run_id, read_slots(folder / "slots.jsonl"), read_transcripts(folder / "transcripts.jsonl"))
+    _log_traces(traces, record, (experiment_id, run_id, uri))
+    for name in ARTIFACTS:
+        if (folder / name).exists():
+            client.log_artifact(run_id, str(folder / name))
+    client.set_terminated(run_id, "FINISHED", end_time=_started_ms(record))
+    return _done(f"Stored in MLflow with {len(traces)} traces.", uri, experiment_id, run_id, len(traces))
+
+
+def _done(sentence: str, uri: str, experiment_id: str, run_id: str, traces: int) -> TrackResult:
+    return TrackResult(
+        ok=True, sentence=sentence, tracking_uri=_without_secret(uri), experiment_id=experiment_id, run_id=run_id, traces=traces
+    )
+
+
+def _experiment(client: MlflowClient, name: str, folder: Path, uri: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    beside = (folder.resolve().parent / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None
+    return client.create_experiment(name, artifact_location=beside)
+
+
+def _started_ms(record: Record) -> int:
+    try:
+        when = datetime.fromisoformat(record.created_at)
+    except ValueError:
+        return 0
+    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _parent_run(client: MlflowClient, experiment_id: str, record: Record, verdict: Verdict) -> str:
+    from mlflow.entities import Metric, Param
+
+    origin, start = record.provenance, _started_ms(record)
+    tags = {
+        RUN_TAG: record.run_id,
+        "assay.verdict": verdict.verdict,
+        "assay.tier": record.tier,
+        "assay.policy": verdict.policy,
+        "assay.model": origin.model,
+        "assay.blame": verdict.blame or "",
+        "mlflow.note.content": verdict.sentence,
+        "mlflow.source.git.commit": origin.commit or "",
+    }
+    name = f"{verdict.verdict} {record.tier} {(origin.commit or record.run_id)[:7]}"
+    run = client.create_run(experiment_id, start_time=start, run_name=name, tags={k: v for k, v in tags.items() if v})
+    metrics = [Metric(name, value, start, 0) for name, value in metric_values(record, "").items()]
+    metrics += [Metric(f"gates.{state}", float(number), start, 0) for state, number in gate_states(verdict).items()]
+    metrics += [Metric(name, value, start + 1000 * step, step) for name, value, step in load_series(record)]
+    params = [Param(key, str(value)[:500]) for key, value in parameters(record).items()][:100]
+    for first in range(0, max(1, len(metrics)), BATCH):
+        client.log_batch(run.info.run_id, metrics=metrics[first : first + BATCH], params=params if first == 0 else [])
+    return str(run.info.run_id)
+
+
+def _child_run(
+    client: MlflowClient, experiment_id: str, parent: str, record: Record, suite: tuple[str, Mapping[str, int]]
+) -> None:
+    from mlflow.entities import Metric
+
+    name, states = suite
+    start = _started_ms(record)
+    run = client.create_run(
+        experiment_id, start_time=start, run_name=name, tags={"mlflow.parentRunId": parent, "assay.suite": name}
+    )
+    values = {**{f"slots.{state}": float(number) for state, number in states.items()}, **metric_values(record, f"{name}.")}
+    if name in record.durations_s:
+        values["duration_s"] = record.durations_s[name]
+    client.log_batch(run.info.run_id, metrics=[Metric(key, value, start, 0) for key, value in values.items()])
+    client.set_terminated(run.info.run_id, "FINISHED", end_time=start)
+
+
+def _log_traces(traces: list[CardTrace], record: Record, place: tuple[str, str, str]) -> None:
+    """Store finished traces whole: live tracing would swallow an outage and needs one transaction a span."""
+    from mlflow.tracing.client import TracingClient
+
+    experiment_id, _, uri = place
+    client = TracingClient(uri)
+    start_ns = _started_ms(record) * 1_000_000
+    for number, trace in enumerate(traces):
+        # A millisecond apart, so that the tracker lists them in this order.
+        begin = start_ns + number * 1_000_000
+        client.start_trace(_trace_info(trace, record, place, begin))
+        client.log_spans(experiment_id, [_span(trace, index, begin) for index in range(len(trace.spans))])
+
+
+def _trace_info(trace: CardTrace, record: Record, place: tuple[str, str, str], start_ns: int) -> Any:
+    from mlflow.entities import AssessmentError, AssessmentSource, Feedback, TraceInfo, TraceLocation, TraceState
+
+    source = AssessmentSource(source_type="CODE", source_id="assay")
+    root = trace.spans[0]
+    return TraceInfo(
+        trace_id=trace.trace_id,
+        trace_location=TraceLocation.from_experiment_id(place[0]),
+        request_time=start_ns // 1_000_000,
+        execution_duration=round(1000 * root.end_s),
+        state=TraceState.OK if trace.ok else TraceState.ERROR,
+        request_preview=str(root.inputs or "")[:1000],
+        response_preview=str(root.outputs or "")[:1000],
+        trace_metadata={"mlflow.sourceRun": place[1], "mlflow.trace_schema.version": "3", RUN_TAG: record.run_id},
+        tags={"mlflow.traceName": trace.card, **trace.tags},
+        assessments=[
+            Feedback(
+                name=row.name,
+                value=row.passed,
+                error=AssessmentError(error_code=row.error, error_message=row.rationale) if row.error else None,
+                source=source,
+                trace_id=trace.trace_id,
+                rationale=row.rationale or None,
+                create_time_ms=start_ns // 1_000_000,
+                last_update_time_ms=start_ns // 1_000_000,
+            )
+            for row in trace.assessments
+        ],
+    )
+
+
+def _span(trace: CardTrace, index: int, start_ns: int) -> Any:
+    from mlflow.entities import Span as MlflowSpan
+
+    span = trace.spans[index]
+    attributes = {
+        "mlflow.traceRequestId": trace.trace_id,
+        "mlflow.spanType": span.kind,
+        "mlflow.spanInputs": span.inputs,
+        "mlflow.spanOutputs": span.outputs,
+        **span.attributes,
+    }
+    return MlflowSpan.from_dict(
+        {
+            "trace_id": trace.trace_id,
+            "span_id": _span_id(trace, index),
+            "parent_span_id": None if span.parent is None else _span_id(trace, span.parent),
+            "name": span.name,
+            "start_time_unix_nano": start_ns + round(1e9 * span.start_s),
+            "end_time_unix_nano": start_ns + round(1e9 * span.end_s),
+            "events": [],
+            "status": {"code": "STATUS_CODE_OK" if _fine(trace, span) else "STATUS_CODE_ERROR", "message": ""},
+            "attributes": {key: json.dumps(value) for key, value in attributes.items()},
+        }
+    )
+
+
+def _fine(trace: CardTrace, span: Span) -> bool:
+    return trace.ok if span.parent is None else span.ok
+
+
+def _span_id(trace: CardTrace, index: int) -> str:
+    """Sixteen hexadecimal digits, never all zero."""
+    return f"{(int(trace.trace_id[3:15], 16) << 16 | index + 1) & (2**64 - 1):016x}"

@@ -1,0 +1,101 @@
+"""Writes `report.html`, `summary.md` and `junit.xml` of a run folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from reports import format as form
+from reports.failures import anchor, failures
+from reports.gates.verdict import Verdict, read_verdict
+from reports.junit import clean, junit_xml
+from reports.records import Record, read_record, read_slots
+from reports.sections import sections
+from reports.views import VERDICT_ICONS, facts, gate_groups, gate_rows, slot_table, tally, ungated
+
+STOPPING = ("fail", "invalid", "inconclusive")
+
+
+def render_run(folder: Path) -> None:
+    """Render a run folder from its `record.json`, `slots.jsonl`, `transcripts.jsonl` and `verdict.json`.
+
+    Files are replaced whole. The page needs no other file and no network. Raises `RecordError` or `VerdictError` when an input
+    cannot be read.
+    """
+    record, verdict = read_record(folder / "record.json"), read_verdict(folder / "verdict.json")
+    values = _values(folder, record, verdict)
+    pages = {"report.html": "report.html.j2", "summary.md": "summary.md.j2"}
+    for name, template in pages.items():
+        _replace(folder / name, clean(_environment().get_template(template).render(values)).encode())
+    _replace(folder / "junit.xml", junit_xml(read_slots(folder / "slots.jsonl"), verdict))
+
+
+def _values(folder: Path, record: Record, verdict: Verdict) -> dict[str, Any]:
+    rows = gate_rows(verdict)
+    table = record.tables.get("cards")
+    about = {str(row.get("card")): row for row in table if isinstance(row, dict)} if isinstance(table, list) else {}
+    states, slots = slot_table(record)
+    return {
+        "record": record,
+        "verdict": verdict,
+        "icon_name": VERDICT_ICONS[verdict.verdict],
+        "faults": verdict.reasons[: len(verdict.reasons) - sum(row.state in STOPPING for row in rows)],
+        "facts": facts(record, verdict),
+        "rows": rows,
+        "groups": gate_groups(rows),
+        "stopping": [row for row in rows if row.state in STOPPING],
+        "tally": tally(rows),
+        "failures": failures(folder, verdict, about),
+        "sections": sections(record),
+        "ungated": ungated(record, verdict),
+        "needs_llm": [card for card, row in about.items() if row.get("requires")],
+        "known": [(card, row["known_issue"]) for card, row in about.items() if row.get("known_issue")],
+        "cards_total": len(about),
+        "slot_states": states,
+        "slot_rows": slots,
+        "finished": form.moment(record.created_at),
+        "provenance": _provenance(record),
+    }
+
+
+def _provenance(record: Record) -> list[tuple[str, Mapping[str, object]]]:
+    origin = record.provenance
+    tree = {True: "yes", False: "no", None: "unknown"}[origin.dirty]
+    build = {"commit": origin.commit or "unknown", "uncommitted changes": tree, "model": origin.model, "target": record.target}
+    return [
+        ("Build", build),
+        ("Machine", origin.machine),
+        ("Versions", origin.versions),
+        ("Digests", origin.digests),
+        ("Seeds", origin.seeds),
+        ("Load", origin.load),
+    ]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=lambda name: bool(name) and not str(name).endswith(".md.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = cast("dict[str, Any]", environment.filters)
+    filters.update(number=form.count, plural=form.plural, anchor=anchor, cell=_cell)
+    return environment
+
+
+def _cell(text: str) -> str:
+    """Text safe inside a Markdown table: one line, no markup, no cell border."""
+    flat = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([|\\`*_\[\]])", r"\\\1", flat)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name(f"{path.name}.part")
+    draft.write_bytes(content)
+    draft.replace(path)
