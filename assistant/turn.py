@@ -39,7 +39,8 @@ from assistant.wire import (
     UsageEvent,
 )
 
-GREETING_INTENT = "greeting"
+SMALL_TALK = frozenset({"chitchat", "greeting"})
+"""Intents outside every specialist that deserve the greeting reply rather than a refusal."""
 
 _log = logging.getLogger(__name__)
 
@@ -166,7 +167,7 @@ class Turn:
         return answer
 
     async def _decline(self, route: Route) -> Answer:
-        greeted = route.decision.intent == GREETING_INTENT
+        greeted = route.decision.intent in SMALL_TALK
         text = self.workings.pack.greeting_reply if greeted else self.workings.pack.out_of_scope_reply
         await self.log.emit(TokenEvent(**self.log.stamp(), text=text))
         # Nobody's turn stays out of what the agents read, so that an open question is still the last thing said.

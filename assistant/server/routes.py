@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
@@ -63,21 +63,32 @@ def _loopback(request: Request) -> None:
         raise SandboxesClosed
 
 
+def _check_sandbox(request: Request, turn: TurnRequest) -> None:
+    if turn.sandbox is not None:
+        _loopback(request)
+
+
+def _text(media_type: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"description": "Text.", "content": {media_type: {"schema": {"type": "string"}}}}}
+
+
 Serving = Annotated[Assistant, Depends(_assistant)]
 
 
-@router.post("/v1/turns", response_model=TurnResponse)
+@router.post("/v1/turns", response_model=TurnResponse, responses=_text(EVENT_STREAM))
 async def take_turn(request: Request, turn: TurnRequest, assistant: Serving) -> Response:
     """One turn: JSON, or an event stream when the client accepts `text/event-stream`."""
+    _check_sandbox(request, turn)
     if EVENT_STREAM in request.headers.get("accept", ""):
         return await _streamed(assistant, turn)
     reply = await assistant.reply(turn)
     return Response(reply.model_dump_json(), media_type="application/json")
 
 
-@router.post("/v1/turns/stream", response_class=StreamingResponse)
-async def stream_turn(turn: TurnRequest, assistant: Serving) -> StreamingResponse:
+@router.post("/v1/turns/stream", response_model=None, responses=_text(EVENT_STREAM))
+async def stream_turn(request: Request, turn: TurnRequest, assistant: Serving) -> StreamingResponse:
     """One turn as server-sent events: `id`, `event` and `data` hold a wire event's id, type and JSON."""
+    _check_sandbox(request, turn)
     return await _streamed(assistant, turn)
 
 
@@ -105,7 +116,7 @@ async def healthz(assistant: Serving) -> Health:
     return assistant.health()
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+@router.get("/metrics", response_model=None, responses=_text("text/plain"))
 async def metrics(assistant: Serving) -> PlainTextResponse:
     return PlainTextResponse(render_metrics(assistant.telemetry), media_type="text/plain; version=0.0.4")
 

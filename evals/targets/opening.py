@@ -15,7 +15,7 @@ from evals.targets.callable import CallableTarget, load_callable
 from evals.targets.http import HttpTarget
 from evals.targets.target import Target
 
-CARD_CLOCK = datetime.fromisoformat("2026-06-15T10:00:00")
+CARD_CLOCK = datetime.fromisoformat("2026-06-15T10:00:00+00:00")
 """The moment at which every card of the shipped packs is played, so that due dates and expiries in fixtures stay true."""
 
 _KINDS = ("inprocess", "http", "https", "python", "scripted")

@@ -70,7 +70,10 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_line_replaces_the_inherited_one_of_its_name(write_policy: Write) -> None:
-    write_policy("name: base\nmax_unjudged: 0.2\nlines:\n - {metric: cards.pass_rate, at_least: 0.5}\n - {metric: load.lost_turns, at_most: 0}\n", "base.yaml")
+    write_policy(
+        "name: base\nmax_unjudged: 0.2\nlines:\n - {metric: cards.pass_rate, at_least: 0.5}\n - {metric: load.lost_turns, at_most: 0}\n",
+        "base.yaml",
+    )
     policy = read_policy(write_policy("name: top\nextends: base.yaml\nlines:\n - {metric: cards.pass_rate, at_least: 0.8}\n"))
     assert (policy.name, policy.max_unjudged) == ("top", 0.2)
     assert [(line.metric, line.threshold) for line in policy.lines] == [("cards.pass_rate", 0.8), ("load.lost_turns", 0.0)]

@@ -12,7 +12,8 @@ from assistant.models.embedded.extract.calendar import find_day, find_time
 from assistant.models.embedded.extract.entity import pieces
 from assistant.models.embedded.extract.numbers import assign_numbers
 from assistant.models.embedded.extract.spans import after_keyword, informative, person, proper_names, quoted
-from assistant.models.embedded.language import content_stems, core, overlap, stem, word_list, words
+from assistant.models.embedded.kinds import is_narrow, is_person, says_choice, takes_words, vocabulary
+from assistant.models.embedded.language import content_stems, core, overlap, stem, words
 from assistant.models.embedded.similarity import Similarity
 from assistant.models.embedded.toolbook import Parameter, ToolCard
 
@@ -21,25 +22,6 @@ CHOICE_THRESHOLD = 0.5
 THING_THRESHOLD = 0.34
 """Least fit of a piece of the message for an optional parameter that names a thing."""
 
-_PERSON = re.compile(
-    r"\b(?:person|employee|people|worker|staff member|team member|member|colleague|customer|user|guest|assignee|patient|student|client)\b|\bwho(?:m|se)?\b",
-    re.IGNORECASE,
-)
-_FREE = re.compile(
-    r"\b(?:quer(?:y|ies)|questions?|problems?|symptoms?|messages?|notes?|details?|descriptions?|describes?|described|reasons?|comments?|happened|words|text|"
-    r"request|issue|topic|situation|observed|saw|said|says|tell|wrong|about|summary|complaints?|what happened)\b",
-    re.IGNORECASE,
-)
-_IN_WORDS = re.compile(
-    r"\bin (?:the user'?s|their(?: own)?|his or her|plain|your|free) words\b|\bas (?:the user|they) (?:said|says|put|wrote|typed)\b",
-    re.IGNORECASE,
-)
-_DEED_STEMS = frozenset(
-    stem(word)
-    for word in word_list(
-        "log record report create open file make add new write enter start put note schedule book submit document happened something thing"
-    )
-)
 _YES = re.compile(
     r"^\W*(?:yes|yep|yeah|yup|ya|sure|correct|right|affirmative|true|it (?:is|does|did|was|has)|they (?:are|do|did)|i (?:did|have|do)|we (?:did|have|do)|done|of course|definitely|absolutely|si)\b",
     re.IGNORECASE,
@@ -153,7 +135,7 @@ class ArgumentReader:
     def _choice(self, parameter: Parameter, text: str, *, asked: bool) -> Any | None:
         asked_words = words(text)
         stems = {stem(word) for word in asked_words}
-        exact = [choice for choice in parameter.choices if _says_choice(str(choice), asked_words, stems)]
+        exact = [choice for choice in parameter.choices if says_choice(str(choice), asked_words, stems)]
         if exact:
             return max(exact, key=lambda choice: len(str(choice)))
         if not asked and not parameter.required:
@@ -177,7 +159,7 @@ class ArgumentReader:
         if items.choices:
             asked_words = words(text)
             stems = {stem(word) for word in asked_words}
-            return [choice for choice in items.choices if _says_choice(str(choice), asked_words, stems)] or None
+            return [choice for choice in items.choices if says_choice(str(choice), asked_words, stems)] or None
         return quoted(text) or (_listed(text) if parameter.required else None) or (proper_names(text) or None)
 
     def _string(self, parameter: Parameter, text: str, today: date | None, spent: frozenset[str]) -> str | None:
@@ -212,64 +194,6 @@ class ArgumentReader:
         return best[1] if best is not None and (parameter.required or best[0] >= THING_THRESHOLD) else None
 
 
-def takes_words(parameter: Parameter) -> bool:
-    """Whether a string is free text: what the user said is the value, and its tool makes sense of it."""
-    if parameter.kind != "string" or parameter.choices or parameter.pattern or parameter.format:
-        return False
-    if _IN_WORDS.search(parameter.description):
-        return True
-    return (
-        not is_person(parameter)
-        and not _is_narrow(parameter)
-        and _FREE.search(f"{parameter.label} {parameter.description}") is not None
-    )
-
-
-def vocabulary(card: ToolCard) -> frozenset[str]:
-    """Stems a tool uses to say what it does: they tell which tool is meant, not what to do it with."""
-    return frozenset().union(*(content_stems(claim) for claim in card.claims), _DEED_STEMS)
-
-
-def is_person(parameter: Parameter) -> bool:
-    label = parameter.label
-    return (
-        _PERSON.search(label) is not None
-        or (
-            label in {"name", "full name", "first name", "last name"}
-            and (not parameter.description or _PERSON.search(parameter.description) is not None)
-        )
-        or re.match(
-            r"\W*(?:the )?(?:name of the )?(?:person|employee|people|worker|member)\b|who\b", parameter.description, re.IGNORECASE
-        )
-        is not None
-    )
-
-
-def _is_narrow(parameter: Parameter) -> bool:
-    return bool(
-        set(parameter.label.split())
-        & {
-            "id",
-            "code",
-            "number",
-            "date",
-            "day",
-            "time",
-            "city",
-            "country",
-            "location",
-            "email",
-            "phone",
-            "url",
-            "symbol",
-            "ticker",
-            "currency",
-            "title",
-            "name",
-        }
-    )
-
-
 def yes_or_no(text: str) -> bool | None:
     if _NO.match(text) or re.search(
         r"\b(?:isn'?t|doesn'?t|didn'?t|not|won'?t|can'?t|haven'?t|hasn'?t|never)\b", text, re.IGNORECASE
@@ -287,15 +211,6 @@ def _stated_boolean(parameter: Parameter, text: str) -> bool | None:
         rf"\b(?:no|not|without|isn'?t|wasn'?t|didn'?t|don'?t|never)\b[^.,;]{{0,20}}\b{re.escape(first)}", text, re.IGNORECASE
     )
     return negated is None
-
-
-def _says_choice(choice: str, asked_words: Sequence[str], stems: set[str]) -> bool:
-    parts = words(re.sub(r"[_/]", " ", choice))
-    if not parts:
-        return False
-    if len(parts) == 1 and len(parts[0]) <= 2:
-        return parts[0] in asked_words and parts[0] not in {"a", "i", "is", "it", "on", "in", "of", "to"}
-    return {stem(part) for part in parts} <= stems
 
 
 def _spoken(choice: object) -> str:
@@ -329,7 +244,7 @@ def _keyworded(parameter: Parameter, text: str) -> str | None:
     value = after_keyword(text, list(reversed(keywords)))
     if value:
         return value
-    if not parameter.required or _FREE.search(f"{parameter.label}") or not _is_narrow(parameter):
+    if not parameter.required or takes_words(parameter) or not is_narrow(parameter):
         return None
     names = proper_names(text)
     return names[0] if names else None

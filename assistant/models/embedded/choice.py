@@ -25,6 +25,9 @@ WRITE_THRESHOLD = 0.45
 """Least closeness of a request to a tool, where there is no knowledge base to ask instead. Changing something needs a closer match."""
 WRITE_ODDS = 0.6
 """Least log-odds for a tool that changes something; one that only reads needs more than 0."""
+READ_FLOOR = 0.22
+WRITE_FLOOR = 0.30
+"""Least closeness in any case: a plain statement shows no cue of being general, yet may concern no tool at all."""
 NEVER = -100.0
 
 
@@ -43,7 +46,8 @@ class ToolScore:
 
     @property
     def is_likely(self) -> bool:
-        return self.odds > (WRITE_ODDS if self.card.effect == "write" else 0.0)
+        floor, odds = (WRITE_FLOOR, WRITE_ODDS) if self.card.effect == "write" else (READ_FLOOR, 0.0)
+        return self.closeness >= floor and self.odds > odds
 
 
 class ToolChoice:
@@ -165,7 +169,7 @@ def _centred(rows: Vector) -> tuple[Vector, Vector]:
 
 def _units(rows: Vector) -> Vector:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 1e-6, norms, np.inf)
+    return (rows / np.where(norms > 1e-6, norms, np.inf)).astype(np.float32)
 
 
 def _unit(row: Vector) -> Vector:

@@ -33,7 +33,7 @@ _GENERAL = re.compile(
     re.IGNORECASE,
 )
 _PRESENT = re.compile(
-    r"\b(?:my|our|today|tonight|tomorrow|yesterday|now|currently|left|this (?:week|month|morning)|last|next (?:week|shift)|do we|have we|did we|any|status|"
+    r"\b(?:my|our|today|tonight|tomorrow|yesterday|now|currently|(?:is|are|have) left|left\?|this (?:week|month|morning)|last|next (?:week|shift)|do we|have we|did we|any|status|"
     r"so far|latest|show|list)\b",
     re.IGNORECASE,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic_ai import RunContext
 
 from assistant.packs.qsr.deps import SafetyDeps
-from assistant.packs.qsr.tools.matching import find, mentioned
+from assistant.packs.qsr.tools.matching import alike, find, mentioned, words
 from assistant.packs.qsr.tools.outcome import Outcome, not_found, told
 from assistant.packs.qsr.tools.phrases import listing, names_of
 from assistant.packs.qsr.tools.rows import Keyed, Row, text, texts
@@ -22,6 +22,14 @@ ALLERGENS: dict[str, list[str]] = {
     "soy": ["soy", "soya", "soybean"],
     "sesame": ["sesame"],
 }
+_SPOKEN = frozenset(
+    words(
+        "allergen allergens allergy allergies allergic item items menu contain contains containing guest guests customer customers person kid child "
+        "eat safe free ask asks asking list listed every anything everything nothing food foods product products dish dishes option options order "
+        "without avoid sensitive intolerance intolerant trace traces serve sell say look matrix chart tell he she they know wants no not any "
+        + " ".join(name for called in ALLERGENS.values() for name in called)
+    )
+)
 
 
 async def look_up_allergens(ctx: RunContext[SafetyDeps], item_or_allergen: str) -> Outcome:
@@ -37,13 +45,19 @@ async def look_up_allergens(ctx: RunContext[SafetyDeps], item_or_allergen: str) 
     if not rows:
         return not_found("The allergen matrix is empty, so ask the manager on duty before you answer the guest.")
     allergens = [
-        key for key, _ in mentioned(item_or_allergen, {name: {"aliases": [*words]} for name, words in ALLERGENS.items()})
+        key for key, _ in mentioned(item_or_allergen, {name: {"aliases": [*called]} for name, called in ALLERGENS.items()})
     ]
     items = mentioned(item_or_allergen, rows) or ([] if allergens else find(item_or_allergen, rows, whole=True))
     if items:
         return told(" ".join(_about(row, allergens) for _, row in items), items)
+    found = [item for item in rows.items() if any(_level(item[1], allergen) for allergen in allergens)]
+    other = [word for word in words(item_or_allergen) if not any(alike(word, known) for known in _SPOKEN)]
+    if allergens and other:
+        lead = f"I found no menu item that fits {' '.join(other)!r} on the allergen matrix, and allergens are never guessed: ask the manager on duty."
+        return Outcome(
+            **{**told(f"{lead} {' '.join(_with(rows, allergen, free=False) for allergen in allergens)}", found), "found": False}
+        )
     if allergens:
-        found = [item for item in rows.items() if any(_level(item[1], allergen) for allergen in allergens)]
         return told(" ".join(_with(rows, allergen) for allergen in allergens), found)
     known = names_of(list(rows.items()))
     return not_found(
@@ -70,12 +84,13 @@ def _about(row: Row, allergens: list[str]) -> str:
     return " ".join(said)
 
 
-def _with(rows: dict[str, Row], allergen: str) -> str:
+def _with(rows: dict[str, Row], allergen: str, *, free: bool = True) -> str:
     by_level: dict[str, list[Keyed]] = {"contains": [], "may contain": [], "": []}
     for item in rows.items():
         by_level[_level(item[1], allergen)].append(item)
     said = [f"These items contain {allergen}: {names_of(by_level['contains']) or 'none'}."]
     if by_level["may contain"]:
         said.append(f"May contain {allergen}: {names_of(by_level['may contain'])}.")
-    said.append(f"Not listed with {allergen}: {names_of(by_level['']) or 'none'}.")
+    if free:
+        said.append(f"Not listed with {allergen}: {names_of(by_level['']) or 'none'}.")
     return " ".join(said)

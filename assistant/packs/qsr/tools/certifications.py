@@ -77,7 +77,7 @@ async def record_certification(ctx: RunContext[TrainingDeps], person: str, certi
     kinds = await deps.state.items(CERTIFICATES)
     found = find(certificate, kinds)
     if len(found) != 1:
-        question = f"Which certificate is it: {names_of(found or list(kinds.items()))}?"
+        question = f"Which certificate is it: {names_of(found or list(kinds.items()), joint='or')}?"
         ask = NextQuestion(tool="record_certification", argument="certificate", question=question)
         return not_found("I could not tell the certificate.", ask=ask)
     kind_key, kind = found[0]

@@ -68,7 +68,7 @@ async def complete_compliance_item(ctx: RunContext[SafetyDeps], item: str) -> Ou
     if not found:
         return not_found(f"I found no inspection item that fits {item!r}. Items: {names_of(list(rows.items())) or 'none'}.")
     if len(found) > 1:
-        question = f"Which one was done: {names_of(found)}?"
+        question = f"Which one was done: {names_of(found, joint='or')}?"
         ask = NextQuestion(tool="complete_compliance_item", argument="item", question=question)
         return not_found("More than one inspection item fits.", ask=ask)
     key, row = found[0]

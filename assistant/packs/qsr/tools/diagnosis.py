@@ -43,17 +43,15 @@ async def start_diagnosis(ctx: RunContext[EquipmentDeps], problem: str) -> Outco
         machines = _remembered(open_row)
     if kind is None:
         return _no_kind(machines)
-    machine = machines[0][0] if len(machines) == 1 else ""
-    name = text(machines[0][1], "name") if len(machines) == 1 else kind.label
-    row: Row = {"kind": kind.kind, "machine": machine, "machine_name": name, "problem": problem}
-    row |= {"started_at": deps.now().isoformat(timespec="minutes"), "started_by": deps.user_id, "answers": []}
+    row = _new_row(deps, problem, kind, machines)
+    name = text(row, "machine_name")
     symptom = symptom_in(problem, kind)
     if symptom is None:
         await deps.state.put(DIAGNOSES, deps.thread_id, row | {"status": "choosing"})
         choices = listing([tree.symptom for tree in kind.trees.values()], "or")
         question = f"What does it do: {choices}?"
         return told(
-            f"I can guide you through the {name}.",
+            f"I can guide you through {name}.",
             ask=NextQuestion(tool="start_diagnosis", argument="problem", question=question),
         )
     tree = kind.trees[symptom]
@@ -66,9 +64,7 @@ async def start_diagnosis(ctx: RunContext[EquipmentDeps], problem: str) -> Outco
         "unclear": 0,
     }
     await deps.state.put(DIAGNOSES, deps.thread_id, row)
-    return _ask(
-        f"Let's look at the {name}: {tree.symptom}. Safety first. {_step_words(tree, tree.first)}", tree, row, deps.thread_id
-    )
+    return _ask(f"Let's look at {name}: {tree.symptom}. Safety first. {_step_words(tree, tree.first)}", tree, row, deps.thread_id)
 
 
 async def continue_diagnosis(ctx: RunContext[EquipmentDeps], answer: str) -> Outcome:
@@ -87,11 +83,11 @@ async def continue_diagnosis(ctx: RunContext[EquipmentDeps], answer: str) -> Out
         return not_found("No diagnosis is open in this conversation. Tell me the machine and what it does, and I will start one.")
     if text(row, "status") != "open":
         return not_found(
-            f"The diagnosis of the {text(row, 'machine_name')} has ended: {text(row, 'result')} Tell me a new problem to start again."
+            f"The diagnosis of {text(row, 'machine_name')} has ended: {text(row, 'result')} Tell me a new problem to start again."
         )
     tree = kinds()[text(row, "kind")].trees[text(row, "symptom")]
     step_id = text(row, "step")
-    reading = read_answer(answer, tree.steps[step_id].hints)
+    reading = read_answer(answer, tree.steps[step_id])
     row["answers"] = [*records(row, "answers"), {"step": step_id, "answer": answer, "read_as": reading}]
     if reading == "danger":
         return await _finish(deps, row, _DANGER_END)
@@ -122,13 +118,13 @@ async def show_diagnosis(ctx: RunContext[EquipmentDeps]) -> Outcome:
     if text(row, "status") == "choosing":
         question = "What does the machine do?"
         ask = NextQuestion(tool="start_diagnosis", argument="problem", question=question)
-        return told(f"We are about to diagnose the {name}.", [(deps.thread_id, row)], ask=ask)
+        return told(f"We are about to diagnose {name}.", [(deps.thread_id, row)], ask=ask)
     if text(row, "status") != "open":
         return told(
-            f"The diagnosis of the {name} ({text(row, 'symptom_name')}) has ended: {text(row, 'result')}", [(deps.thread_id, row)]
+            f"The diagnosis of {name} ({text(row, 'symptom_name')}) has ended: {text(row, 'result')}", [(deps.thread_id, row)]
         )
     tree = kinds()[text(row, "kind")].trees[text(row, "symptom")]
-    lead = f"We are at step {text(row, 'step_number')} with the {name} ({tree.symptom}). {_step_words(tree, text(row, 'step'))}"
+    lead = f"We are at step {text(row, 'step_number')} with {name} ({tree.symptom}). {_step_words(tree, text(row, 'step'))}"
     return _ask(lead, tree, row, deps.thread_id)
 
 
@@ -150,7 +146,7 @@ async def finish_diagnosis(ctx: RunContext[EquipmentDeps], result: str = "stoppe
     await deps.state.put(DIAGNOSES, deps.thread_id, row)
     how = "as fixed" if fixed else "without a repair"
     return told(
-        f"I closed the diagnosis of the {text(row, 'machine_name')} {how} and noted: {sentence(result)}", [(deps.thread_id, row)]
+        f"I closed the diagnosis of {text(row, 'machine_name')} {how} and noted: {sentence(result)}", [(deps.thread_id, row)]
     )
 
 
@@ -160,6 +156,12 @@ _DANGER_END = End(
     service=True,
     urgent=True,
 )
+
+
+def _new_row(deps: TurnDeps, problem: str, kind: Kind, machines: Sequence[Keyed]) -> Row:
+    known = machines[0] if len(machines) == 1 else ("", {"name": f"the {kind.label}"})
+    row: Row = {"kind": kind.kind, "machine": known[0], "machine_name": text(known[1], "name"), "problem": problem, "answers": []}
+    return row | {"started_at": deps.now().isoformat(timespec="minutes"), "started_by": deps.user_id}
 
 
 def _kind_meant(problem: str, machines: Sequence[Keyed]) -> Kind | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
@@ -10,7 +11,7 @@ from typing import Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from assistant.packs.qsr.tools.matching import says
+from assistant.packs.qsr.tools.matching import says, words
 
 FILES = ("soft_serve.yaml", "fryer.yaml", "mixer.yaml", "refrigeration.yaml")
 FIXED, SERVICE, MAKE_SAFE = "fixed", "service", "make-safe"
@@ -124,22 +125,10 @@ _UNSURE = (
     "what do you mean",
     "how do i",
 )
-_STILL = (
-    "still",
-    "same",
-    "no change",
-    "no difference",
-    "didnt help",
-    "did not help",
-    "didnt work",
-    "not fixed",
-    "again",
-    "no better",
-)
-_FIXED = (
-    "fixed", "works now", "working now", "working again", "works again", "its working", "it works", "is working", "solved", "that did it",
-    "all good", "back to normal", "its fine now", "running again", "resolved",
-)  # fmt: skip
+_STILL = ("still", "same", "no change", "no difference", "didnt help", "did not help", "didnt work", "not fixed", "no better")
+_NOT_WORKING = ("not working", "does not work", "doesnt work", "no luck")
+_FIXED = ("fixed", "works now", "working now", "working again", "works again", "its working", "it works", "is working", "solved",
+          "that did it", "all good", "back to normal", "its fine now", "running again", "resolved", "heating again", "cold again")  # fmt: skip
 _NO = (
     "no",
     "nope",
@@ -156,26 +145,9 @@ _NO = (
     "didnt",
     "hasnt",
     "never",
-    "neither",
 )
-_YES = (
-    "yes",
-    "yeah",
-    "yep",
-    "yup",
-    "sure",
-    "correct",
-    "right",
-    "affirmative",
-    "it is",
-    "it does",
-    "they are",
-    "it has",
-    "it was",
-    "y",
-    "i am",
-    "i do",
-)
+_YES = ("yes", "yeah", "yep", "yup", "sure", "correct", "right", "affirmative", "y")
+_SOFT_YES = ("it is", "it does", "they are", "they do", "it has", "it did", "it was", "i am", "i do", "i have", "we did")
 _DONE = (
     "done",
     "ok",
@@ -193,26 +165,36 @@ _DONE = (
 )
 
 
-def read_answer(answer: str, hints: dict[Literal["yes", "no"], list[str]] | None = None) -> Reading:
-    """What an answer to a yes/no question amounts to, whatever its words. A step's `hints` are words of its own for yes and no."""
+def read_answer(answer: str, step: Step | None = None) -> Reading:
+    """What an answer amounts to, whatever its words. With the `step` that was asked about, its own words for yes and no count too,
+    and an answer that repeats the question's words without a negation is a yes (`it is in AUTO`)."""
     plain = answer.lower().replace("'", "").replace("’", "")
     if any(says(clause, _DANGER) and not _NEGATED.search(clause) for clause in re.split(r"[.,;!?]", plain)):
         return "danger"
-    rules: list[tuple[Reading, tuple[str, ...]]] = [
+    negated = bool(_NEGATED.search(plain))
+    hints = step.hints if step and not negated else {}
+    rules: list[tuple[Reading, Sequence[str]]] = [
         ("unsure", _UNSURE),
         ("still", _STILL),
-        ("no", ("not working", "does not work", "doesnt work")),
-        ("fixed", () if _NEGATED.search(plain) else _FIXED),
-        ("yes", tuple((hints or {}).get("yes", ()))),
-        ("no", tuple((hints or {}).get("no", ()))),
+        ("no", _NOT_WORKING),
+        ("fixed", () if negated else _FIXED),
         ("no", _NO),
         ("yes", _YES),
+        ("no", hints.get("no", ())),
+        ("yes", hints.get("yes", ())),
+        ("yes", _SOFT_YES),
+        ("yes", (plain,) if step and not negated and _echoes(plain, step.ask) else ()),
         ("done", _DONE),
     ]
     for reading, phrases in rules:
         if says(plain, phrases):
             return reading
     return "unclear"
+
+
+def _echoes(answer: str, question: str) -> bool:
+    asked = set(words(question))
+    return len(asked & set(words(answer))) >= max(1, len(asked) / 2)
 
 
 def target_of(tree: Tree, step_id: str, reading: Reading) -> str | None:

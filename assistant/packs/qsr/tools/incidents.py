@@ -35,19 +35,8 @@ SERIOUS = (
     "fire",
 )
 MODERATE = ("doctor", "clinic", "urgent care", "stitches", "sent home", "blister", "blisters", "swollen", "moderate", "sprained")
-MINOR = (
-    "minor",
-    "small",
-    "little",
-    "slight",
-    "near miss",
-    "almost",
-    "bandage",
-    "no injury",
-    "nobody was hurt",
-    "no one was hurt",
-    "tiny",
-)
+MINOR = ("minor", "small", "little", "slight", "bandage", "tiny")
+UNHURT = ("near miss", "almost", "no injury", "nobody was hurt", "no one was hurt", "nobody hurt", "hit nobody")
 
 
 async def log_incident(ctx: RunContext[SafetyDeps], what: str, severity: Severity | None = None) -> Outcome:
@@ -144,12 +133,15 @@ async def update_incident(ctx: RunContext[SafetyDeps], incident: str, note: str)
 
 def severity_in(what: str) -> Severity:
     """How grave an event is by its words; by its kind when the words do not say."""
-    if says(what, MINOR) and not says(what, SERIOUS):
-        return "minor"
-    if says(what, SERIOUS):
-        return "serious"
-    if says(what, MODERATE):
-        return "moderate"
+    levels: list[tuple[Severity, tuple[str, ...]]] = [
+        ("minor", UNHURT),
+        ("serious", SERIOUS),
+        ("moderate", MODERATE),
+        ("minor", MINOR),
+    ]
+    for level, cues in levels:
+        if says(what, cues):
+            return level
     name = procedure_in(what)
     return procedures()[name].severity if name else "minor"
 

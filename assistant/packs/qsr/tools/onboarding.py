@@ -96,7 +96,7 @@ async def complete_onboarding_task(ctx: RunContext[TrainingDeps], person: str, t
     found = find(task, dict(own), fields=("task",))
     if len(found) != 1:
         left = [item for item in own if not text(item[1], "done_on")]
-        question = f"Which task did {name} finish: {names_of(left, 'task')}?"
+        question = f"Which task did {name} finish: {names_of(left, 'task', joint='or')}?"
         ask = NextQuestion(tool="complete_onboarding_task", argument="task", question=question)
         return not_found("I could not tell the task.", ask=ask)
     key, row = found[0]

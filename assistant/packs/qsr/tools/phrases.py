@@ -59,9 +59,9 @@ def listing(items: Sequence[str], joint: str = "and") -> str:
     return " ".join([", ".join(items[:-1]), joint, items[-1]]) if len(items) > 1 else "".join(items)
 
 
-def names_of(rows: Sequence[Keyed], field: str = "name") -> str:
+def names_of(rows: Sequence[Keyed], field: str = "name", *, joint: str = "and") -> str:
     """The rows' names as a listing."""
-    return listing([text(row, field, key) for key, row in rows])
+    return listing([text(row, field, key) for key, row in rows], joint)
 
 
 def sentence(words: str) -> str:

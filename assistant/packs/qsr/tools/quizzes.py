@@ -34,7 +34,7 @@ async def start_quiz(ctx: RunContext[TrainingDeps], topic: str) -> Outcome:
     rows = await deps.state.items(QUIZZES)
     found = find(topic, rows)
     if len(found) != 1:
-        question = f"Which quiz: {names_of(found or list(rows.items()))}?"
+        question = f"Which quiz: {names_of(found or list(rows.items()), joint='or')}?"
         ask = NextQuestion(tool="start_quiz", argument="topic", question=question)
         return not_found("I have several quizzes.", ask=ask) if rows else not_found("No quizzes are set up.")
     key, quiz = found[0]
@@ -105,7 +105,7 @@ async def record_quiz_score(ctx: RunContext[TrainingDeps], person: str, quiz: st
     found = find(quiz, rows)
     if len(found) != 1:
         ask = NextQuestion(
-            tool="record_quiz_score", argument="quiz", question=f"Which quiz was it: {names_of(list(rows.items()))}?"
+            tool="record_quiz_score", argument="quiz", question=f"Which quiz was it: {names_of(list(rows.items()), joint='or')}?"
         )
         return not_found("I could not tell the quiz.", ask=ask)
     key, result = await _store(deps, who[0], found[0][0], score_pct)

@@ -151,7 +151,7 @@ async def _one(deps: TurnDeps, item: str, tool: str) -> Keyed | Outcome:
         return found[0]
     if not found:
         return await _unknown(deps, item)
-    ask = NextQuestion(tool=tool, argument="item", question=f"Which one do you mean: {names_of(found)}?")
+    ask = NextQuestion(tool=tool, argument="item", question=f"Which one do you mean: {names_of(found, joint='or')}?")
     return not_found("More than one stock item fits.", ask=ask)
 
 

@@ -10,11 +10,11 @@ from assistant.deps import TurnDeps
 from assistant.packs.qsr.deps import EquipmentDeps
 from assistant.packs.qsr.tools.diagnosis import DIAGNOSES
 from assistant.packs.qsr.tools.machines import MACHINES, machines_meant
-from assistant.packs.qsr.tools.matching import says
+from assistant.packs.qsr.tools.matching import says, words
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
 from assistant.packs.qsr.tools.phrases import count, names_of, say_day
 from assistant.packs.qsr.tools.replies import agrees, declines, matter_of
-from assistant.packs.qsr.tools.rows import Row, day, next_id, text
+from assistant.packs.qsr.tools.rows import Row, day, next_id, text, texts
 
 TICKETS = "tickets"
 Priority = Literal["normal", "urgent"]
@@ -49,17 +49,19 @@ async def create_service_ticket(ctx: RunContext[EquipmentDeps], problem: str, pr
         return told("All right, I opened no ticket.")
     diagnosis = await deps.state.get(DIAGNOSES, deps.thread_id) or {}
     machine, name = await _machine(deps, problem, diagnosis)
-    if not name:
+    if not machine:
         rows = await deps.state.items(MACHINES)
-        question = f"Which machine is it for: {names_of(list(rows.items()))}?"
+        alike = {key: row for key, row in rows.items() if text(row, "kind") == text(diagnosis, "kind")} or rows
+        question = f"Which machine is it for: {names_of(list(alike.items()), joint='or')}?"
         ask = NextQuestion(tool="create_service_ticket", argument="problem", question=question)
         return not_found("I need to know the machine to open a ticket.", ask=ask)
-    what = text(diagnosis, "symptom_name", problem) if agrees(problem) else matter_of(problem)
+    known = await deps.state.get(MACHINES, machine) or {}
+    what = _problem(problem, text(diagnosis, "symptom_name"), known)
     urgent = priority == "urgent" or (priority is None and (says(problem, URGENT) or diagnosis.get("urgent") is True))
     key = next_id(await deps.state.items(TICKETS), "TKT")
-    company = text(await deps.state.get(MACHINES, machine) or {}, "service_company", "the service company")
+    company = text(known, "service_company", "the service company")
     row: Row = {
-        "machine": machine or name,
+        "machine": machine,
         "machine_name": name,
         "problem": what,
         "priority": "urgent" if urgent else "normal",
@@ -105,6 +107,13 @@ async def _machine(deps: TurnDeps, problem: str, diagnosis: Row) -> tuple[str, s
     if len(found) == 1:
         return found[0][0], text(found[0][1], "name")
     return text(diagnosis, "machine"), text(diagnosis, "machine_name")
+
+
+def _problem(problem: str, symptom: str, machine: Row) -> str:
+    """What the ticket says: the diagnosed symptom when the words only agree or name the machine, else the words."""
+    names = [text(machine, "name"), *texts(machine, "aliases"), text(machine, "kind"), text(machine, "make")]
+    only_names = set(words(problem)) <= {word for name in names for word in words(name)}
+    return symptom if symptom and (agrees(problem) or only_names) else matter_of(problem)
 
 
 def _say(key: str, row: Row) -> str:

@@ -1,0 +1,225 @@
+"""The assistant over HTTP."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+
+import httpx2
+import pytest
+import uvicorn
+from pydantic_ai.models.function import FunctionModel
+
+from assistant.server.app import create_app
+from assistant.service import Assistant
+from assistant.telemetry import Telemetry, quantile, render_metrics
+from assistant.wire import DoneEvent, EventAdapter, MetaEvent, TurnResponse
+
+LOCAL = ("127.0.0.1", 50000)
+REMOTE = ("203.0.113.9", 50000)
+
+
+@asynccontextmanager
+async def serving(desk, *, sandboxes=True, client=LOCAL):
+    now = desk.now
+    app = create_app(desk.settings, pack=desk.pack, sandboxes=sandboxes, now=lambda: now, parts=desk.parts)
+    async with app.router.lifespan_context(app):
+        transport = httpx2.ASGITransport(app=app, client=client, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://desk") as http:
+            yield http
+
+
+def events_of(text):
+    blocks = [dict(line.split(": ", 1) for line in block.splitlines()) for block in text.strip().split("\n\n")]
+    events = [EventAdapter.validate_json(block["data"]) for block in blocks]
+    assert [(block["id"], block["event"]) for block in blocks] == [(str(event.id), event.type) for event in events]
+    return events
+
+
+async def test_a_turn_as_json(desk):
+    async with serving(desk) as http:
+        answer = await http.post("/v1/turns", json={"message": "loans hello"})
+    assert answer.status_code == 200
+    reply = TurnResponse.model_validate_json(answer.content)
+    assert (reply.text, reply.agent, reply.outcome) == ("You said loans hello", "loans", "answered")
+
+
+@pytest.mark.parametrize(("path", "headers"), [("/v1/turns/stream", {}), ("/v1/turns", {"accept": "text/event-stream"})])
+async def test_a_turn_as_server_sent_events(desk, path, headers):
+    async with serving(desk) as http:
+        answer = await http.post(path, json={"message": "loans line\n\nbreaks"}, headers=headers)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = events_of(answer.text)
+    assert isinstance(events[0], MetaEvent)
+    assert isinstance(events[-1], DoneEvent) and events[-1].text == "You said loans line\n\nbreaks"
+
+
+async def test_a_thread_can_be_read_by_its_user_alone(desk):
+    async with serving(desk) as http:
+        turn = (await http.post("/v1/turns", json={"message": "loans", "user_id": "ann"})).json()
+        mine = await http.get(f"/v1/threads/{turn['thread_id']}", params={"user_id": "ann"})
+        yours = await http.get(f"/v1/threads/{turn['thread_id']}", params={"user_id": "bob"})
+    assert [(row["role"], row["text"]) for row in mine.json()["messages"]] == [("user", "loans"), ("assistant", "You said loans")]
+    assert (yours.status_code, yours.json()["error"]["code"]) == (404, "unknown_thread")
+
+
+async def test_sandboxes_from_this_machine(desk):
+    async with serving(desk) as http:
+        fixtures = {"books": {"Emma": None}}
+        made = await http.post("/v1/sandboxes", json={"pack": "desk", "fixtures": fixtures})
+        sandbox = made.json()["sandbox"]
+        state = (await http.get(f"/v1/sandboxes/{sandbox}/state")).json()
+        turn = await http.post("/v1/turns", json={"message": "loans", "sandbox": sandbox})
+        other = await http.post("/v1/sandboxes", json={"pack": "other"})
+        unknown = await http.get("/v1/sandboxes/nope/state")
+    assert state == {"sandbox": sandbox, "state": {"books": {"Dune": {"shelf": "B2"}}}}
+    assert turn.status_code == 200
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "wrong_pack")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "unknown_sandbox")
+
+
+@pytest.mark.parametrize(("sandboxes", "client"), [(False, LOCAL), (True, REMOTE), (True, ("not-an-address", 1)), (True, None)])
+async def test_sandboxes_are_closed_elsewhere(desk, sandboxes, client):
+    async with serving(desk, sandboxes=sandboxes, client=client) as http:
+        made = await http.post("/v1/sandboxes", json={"pack": "desk"})
+        state = await http.get("/v1/sandboxes/x/state")
+    assert [(one.status_code, one.json()["error"]["code"]) for one in (made, state)] == [(404, "sandboxes_closed")] * 2
+
+
+async def test_a_remote_client_cannot_use_a_sandbox_in_a_turn(desk):
+    async with serving(desk, client=REMOTE) as http:
+        answer = await http.post("/v1/turns", json={"message": "loans", "sandbox": "x"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "sandboxes_closed")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ("{", 400, "malformed_json"),
+        ("{}", 422, "invalid_request"),
+        ('{"message": ""}', 422, "invalid_request"),
+        ('{"message": "x", "extra": 1}', 422, "invalid_request"),
+        ('{"message": "x", "thread_id": "nope"}', 404, "unknown_thread"),
+        ('{"message": "\\ud800"}', 422, "invalid_request"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/turns", "/v1/turns/stream"])
+async def test_bad_requests_get_a_sentence_and_a_code(desk, path, body, status, code):
+    async with serving(desk) as http:
+        answer = await http.post(path, content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert "Traceback" not in answer.text
+
+
+async def test_paths_and_methods_that_are_not_there(desk):
+    async with serving(desk) as http:
+        answers = [await http.get("/nowhere"), await http.get("/v1/turns")]
+    assert [(one.status_code, one.json()["error"]["code"]) for one in answers] == [
+        (404, "not_found"),
+        (405, "method_not_allowed"),
+    ]
+
+
+async def test_a_bug_leaks_nothing(desk, monkeypatch):
+    monkeypatch.setattr(Assistant, "health", lambda self: 1 / 0)
+    async with serving(desk) as http:
+        answer = await http.get("/healthz")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
+    assert "division" not in answer.text
+
+
+async def test_health_and_metrics(desk):
+    async with serving(desk) as http:
+        await http.post("/v1/turns", json={"message": "loans"})
+        health = (await http.get("/healthz")).json()
+        metrics = (await http.get("/metrics")).text
+    assert (health["status"], health["pack"], health["model"], health["wire_version"]) == ("ok", "desk", "embedded", 1)
+    assert 'assay_turns_total{kind="answered"} 1' in metrics
+    assert 'assay_duration_seconds_count{of="query.turn.accept"} 1' in metrics
+
+
+async def test_the_schema_declares_every_way_to_fail(desk):
+    async with serving(desk) as http:
+        schema = (await http.get("/openapi.json")).json()
+    for path, methods in schema["paths"].items():
+        for operation in methods.values():
+            for status in ("400", "404", "422"):
+                reference = operation["responses"][status]["content"]["application/json"]["schema"]["$ref"]
+                assert reference.endswith("/Problem"), (path, status)
+
+
+def test_metrics_of_nothing_are_empty():
+    telemetry = Telemetry()
+    telemetry.count("plain")
+    assert render_metrics(telemetry) == "assay_plain_total 1\n"
+    assert quantile([], 0.5) is None
+    assert [quantile([3.0, 1.0, 2.0], share) for share in (0.0, 0.5, 1.0)] == [1.0, 2.0, 3.0]
+
+
+class OverSocket:
+    """The application on a real port, in its own thread."""
+
+    def __init__(self, app):
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.sock.getsockname()[1]}"
+        self.server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.sock]})
+
+    def __enter__(self):
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *error):
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.sock.close()
+
+
+@contextmanager
+def streaming(desk):
+    """The lines of one streamed turn as they arrive; the server outlives the connection."""
+    with ExitStack() as stack:
+        served = stack.enter_context(OverSocket(create_app(desk.settings, pack=desk.pack, parts=desk.parts)))
+        http = stack.enter_context(httpx2.Client())
+        with http.stream("POST", f"{served.url}/v1/turns/stream", json={"message": "loans"}) as answer:
+            yield answer.iter_lines()
+
+
+def test_a_client_that_hangs_up_stops_the_model(desk):
+    stopped = threading.Event()
+
+    async def endless(messages, info):
+        try:
+            while True:
+                yield "more "
+                await asyncio.sleep(0.005)
+        except BaseException:
+            stopped.set()
+            raise
+
+    desk.model = FunctionModel(stream_function=endless)
+    with streaming(desk) as lines:
+        assert "event: token" in lines
+    assert stopped.wait(5)
+
+
+def test_first_events_leave_before_the_model_is_done(desk):
+    release = threading.Event()
+
+    async def waits(messages, info):
+        yield "early "
+        while not release.is_set():
+            await asyncio.sleep(0.005)
+        yield "late"
+
+    desk.model = FunctionModel(stream_function=waits)
+    with streaming(desk) as lines:
+        assert any("early" in line for line in lines)
+        release.set()
+        last = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")][-1]
+    assert (last["type"], last["text"]) == ("done", "early late")
