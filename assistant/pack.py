@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
@@ -144,11 +144,6 @@ class _PackEntry(_Entry):
 class _PlainLoader(yaml.SafeLoader):
     """Reads dates as text (state is JSON) and refuses a key given twice, which plain YAML reading drops in silence."""
 
-    yaml_implicit_resolvers: ClassVar = {
-        first: [(tag, pattern) for tag, pattern in rules if tag != "tag:yaml.org,2002:timestamp"]
-        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
@@ -156,6 +151,13 @@ class _PlainLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is given twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _as_written(_: yaml.Loader, node: yaml.Node) -> str:
+    return str(node.value)
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:timestamp", _as_written)
 
 
 def _folder(name_or_folder: str | Path) -> Path:
@@ -190,6 +192,8 @@ def _read(path: Path, model: type[_PackEntry]) -> tuple[_PackEntry | None, list[
     data, faults = _yaml(path)
     if faults:
         return None, faults
+    if not isinstance(data, dict):
+        return None, [PackFault(file=path.name, field="", fault="must be a mapping of fields to values")]
     try:
         return model.model_validate(data), []
     except ValidationError as error:

@@ -7,13 +7,16 @@ import importlib
 import inspect
 import sys
 import typing
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pydantic_ai import RunContext
+from pydantic import PydanticUserError
+from pydantic_ai import RunContext, UserError
+from pydantic_ai import Tool as AgentTool
 
 from assistant import packs
 from assistant.deps import TurnDeps
@@ -78,7 +81,18 @@ def tool_faults(tool: Tool, deps_type: type[TurnDeps]) -> list[str]:
         faults.append(f"takes RunContext[{takes}], which is not the deps type of its agent ({deps_type.__name__})")
     bare = [name for name in parameters[1:] if name not in hints]
     faults += [f"parameter {name} has no type" for name in bare]
-    return faults
+    return faults or _schema_faults(tool)
+
+
+def _schema_faults(tool: Tool) -> list[str]:
+    """What keeps the tool's arguments or its result from being described to a model."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            AgentTool[Any](tool)
+        except (UserError, PydanticUserError) as error:
+            return [f"no schema can be made of it: {str(error).splitlines()[0]}"]
+    return [str(warning.message) for warning in warned if issubclass(warning.category, UserWarning)]
 
 
 def _listed_faults(agent: str, names: Sequence[str], functions: Mapping[str, Tool]) -> list[ToolFault]:

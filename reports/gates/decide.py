@@ -66,7 +66,7 @@ def _run_faults(record: Record, counts: Counts, policy: Policy, gates: list[Gate
         if unjudged > policy.max_unjudged * planned:
             allowed = share(policy.max_unjudged)
             faults.append(
-                f"{count(unjudged)} of {count(planned)} planned {suite} repeats could not be judged, allowed {allowed}."
+                f"{count(unjudged)} of {count(planned)} planned {suite.removesuffix('s')} repeats could not be judged, allowed {allowed}."
             )
     if not any(gate.state in JUDGED_STATES for gate in gates):
         faults.append("No gate could be judged in this tier on this target.")
@@ -78,7 +78,7 @@ def _lost_slots(recorded: Mapping[str, Mapping[str, int]], counts: Counts) -> li
     for suite in sorted({*recorded, *counts.states}):
         there, here = sum(recorded.get(suite, {}).values()), sum(counts.states.get(suite, {}).values())
         if there != here:
-            faults.append(f"The record counts {count(there)} {suite} slots, slots.jsonl holds {count(here)}: evidence was lost.")
+            faults.append(f"The record counts {count(there)} {suite.removesuffix('s')} slots, slots.jsonl holds {count(here)}: evidence was lost.")
     return faults
 
 

@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx2
 import pytest
@@ -181,13 +181,14 @@ class OverSocket:
 
 
 @contextmanager
-def streaming(desk):
-    """The lines of one streamed turn as they arrive; the server outlives the connection."""
-    with ExitStack() as stack:
-        served = stack.enter_context(OverSocket(create_app(desk.settings, pack=desk.pack, parts=desk.parts)))
-        http = stack.enter_context(httpx2.Client())
-        with http.stream("POST", f"{served.url}/v1/turns/stream", json={"message": "loans"}) as answer:
-            yield answer.iter_lines()
+def streaming(server):
+    """The lines of one streamed turn as they arrive."""
+    with httpx2.Client() as http, http.stream("POST", f"{server.url}/v1/turns/stream", json={"message": "loans"}) as answer:
+        yield answer.iter_lines()
+
+
+def served(desk):
+    return OverSocket(create_app(desk.settings, pack=desk.pack, parts=desk.parts))
 
 
 def test_a_client_that_hangs_up_stops_the_model(desk):
@@ -203,9 +204,10 @@ def test_a_client_that_hangs_up_stops_the_model(desk):
             raise
 
     desk.model = FunctionModel(stream_function=endless)
-    with streaming(desk) as lines:
-        assert "event: token" in lines
-    assert stopped.wait(5)
+    with served(desk) as server:
+        with streaming(server) as lines:
+            assert "event: token" in lines
+        assert stopped.wait(5)
 
 
 def test_first_events_leave_before_the_model_is_done(desk):
@@ -218,7 +220,7 @@ def test_first_events_leave_before_the_model_is_done(desk):
         yield "late"
 
     desk.model = FunctionModel(stream_function=waits)
-    with streaming(desk) as lines:
+    with served(desk) as server, streaming(server) as lines:
         assert any("early" in line for line in lines)
         release.set()
         last = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")][-1]

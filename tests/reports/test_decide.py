@@ -181,7 +181,7 @@ def test_our_failures_are_never_the_assistants(sample: ModuleType, pr_policy: Po
     slots = sample.change_card(sample.card_slots(), "training/card-03", "must_say", state="judge_error", stage="judge")
     verdict = decide(sample.make_record(slots), slots, pr_policy)
     assert verdict.verdict == "invalid"
-    assert verdict.sentence.startswith("1 of 60 planned cards repeats could not be judged, allowed 1\u202f%.")
+    assert verdict.sentence.startswith("1 of 60 planned card repeats could not be judged, allowed 1\u202f%.")
     assert [(card.card, card.failed, card.unjudged) for card in verdict.failures] == [("training/card-03", 0, 1)]
     lenient = pr_policy.model_copy(update={"max_unjudged": 0.02})
     assert decide(sample.make_record(slots), slots, lenient).verdict == "pass"
@@ -253,7 +253,7 @@ def test_broken_evidence_beats_any_gate(sample: ModuleType, pr_policy: Policy) -
     verdict = decide(sample.make_record(slots, broken=["The generator fell behind"]), slots[1:], pr_policy)
     assert (verdict.verdict, verdict.exit_code) == ("invalid", 3)
     assert verdict.sentence == "The generator fell behind. Nothing is concluded about the assistant. 1 more fault below."
-    assert verdict.reasons[1] == "The record counts 180 cards slots, slots.jsonl holds 179: evidence was lost."
+    assert verdict.reasons[1] == "The record counts 180 card slots, slots.jsonl holds 179: evidence was lost."
 
 
 def test_a_run_that_judges_nothing_is_invalid() -> None:

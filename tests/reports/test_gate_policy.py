@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ def test_shipped_policies_carry_every_documented_promise(tier: str) -> None:
 
 def test_a_later_policy_is_never_looser() -> None:
     policies = [read_policy(ROOT / f"datasets/gates/{tier}.yaml") for tier in ("pr", "nightly", "release")]
-    for early, late in zip(policies, policies[1:], strict=False):
+    for early, late in pairwise(policies):
         assert late.max_unjudged <= early.max_unjudged
         before = {line.key: line for line in early.lines}
         for line in late.lines:

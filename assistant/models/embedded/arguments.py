@@ -22,6 +22,10 @@ CHOICE_THRESHOLD = 0.5
 THING_THRESHOLD = 0.34
 """Least fit of a piece of the message for an optional parameter that names a thing."""
 
+_UNSURE = re.compile(
+    r"\b(?:not sure|unsure|no idea|(?:don'?t|do not) know|maybe|perhaps|can'?t tell|cannot tell)\b", re.IGNORECASE
+)
+_NEGATED = re.compile(r"\b(?:isn'?t|doesn'?t|didn'?t|not|won'?t|can'?t|haven'?t|hasn'?t|never)\b", re.IGNORECASE)
 _YES = re.compile(
     r"^\W*(?:yes|yep|yeah|yup|ya|sure|correct|right|affirmative|true|it (?:is|does|did|was|has)|they (?:are|do|did)|i (?:did|have|do)|we (?:did|have|do)|done|of course|definitely|absolutely|si)\b",
     re.IGNORECASE,
@@ -60,7 +64,7 @@ class ArgumentReader:
     def fill(self, card: ToolCard, sources: Sources) -> Filled:
         found = self._from_text(card, sources.message, sources.today)
         for parameter in card.parameters:
-            if parameter.name not in found and parameter.required and _fits(parameter, sources.known.get(parameter.name)):
+            if parameter.name not in found and parameter.required and fits(parameter, sources.known.get(parameter.name)):
                 found[parameter.name] = sources.known[parameter.name]
         for text in sources.earlier:
             if all(parameter.name in found for parameter in card.parameters if parameter.required):
@@ -195,11 +199,12 @@ class ArgumentReader:
 
 
 def yes_or_no(text: str) -> bool | None:
-    if _NO.match(text) or re.search(
-        r"\b(?:isn'?t|doesn'?t|didn'?t|not|won'?t|can'?t|haven'?t|hasn'?t|never)\b", text, re.IGNORECASE
-    ):
+    """What an answer says to a yes-or-no question; null when it says neither."""
+    if _UNSURE.search(text):
+        return None
+    if _NO.match(text) or _NEGATED.search(text):
         return False
-    return True if _YES.match(text) or len(words(text)) >= 2 else None
+    return True if _YES.match(text) else None
 
 
 def _stated_boolean(parameter: Parameter, text: str) -> bool | None:
@@ -269,7 +274,7 @@ def _bare_name(text: str) -> str | None:
     )
 
 
-def _fits(parameter: Parameter, value: object) -> bool:
+def fits(parameter: Parameter, value: object) -> bool:
     if value is None:
         return False
     if parameter.choices:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from assistant.models.embedded.arguments import ArgumentReader, Filled, Sources
-from assistant.models.embedded.choice import ToolChoice, ToolScore
-from assistant.models.embedded.conversation import Conversation, OpenQuestion, Turn
+from assistant.models.embedded.arguments import ArgumentReader, Filled, Sources, fits
+from assistant.models.embedded.choice import ToolChoice
+from assistant.models.embedded.context import EARLIER_TURNS, FOLLOW_ODDS, acted_on, contextual, last_arguments, last_tool, merged
+from assistant.models.embedded.conversation import Conversation, OpenQuestion
 from assistant.models.embedded.extract.calendar import day_in
 from assistant.models.embedded.language import clauses, form, is_elliptic, is_greeting, is_thanks, words
 from assistant.models.embedded.questions import question_for
@@ -25,12 +26,8 @@ CLAUSE_ODDS = 1.0
 SWITCH_RANK = 1.5
 SWITCH_CLOSENESS = 0.6
 """How far another tool must outrank the one that asked, and how close it must be, for a message not to be the answer."""
-FOLLOW_RANK = 2.0
-FOLLOW_ODDS = 2.0
-"""What counts for the tool of the last turn, or for the knowledge base after an answer from it, when a message leans on that turn."""
 SECOND_ODDS = -3.0
 """Least log-odds for a reading tool to be tried when the knowledge base had nothing."""
-EARLIER_TURNS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +71,8 @@ class Decider:
             decision = self._act(request, conversation)
             if isinstance(decision, Call) or not results:
                 return decision
+            if decision.asked is not None:
+                return compose(self.similarity, conversation, plan[0].context).followed_by(decision)
         return compose(self.similarity, conversation, plan[min(len(results), len(plan)) - 1].context)
 
     def plan(self, conversation: Conversation, cards: Sequence[ToolCard]) -> list[Request]:
@@ -106,8 +105,8 @@ class Decider:
         knowledge = _knowledge(cards)
         bar = 0.0
         if context != message:
-            ranked = _merged(ranked, self.choice.rank(context, cards), conversation)
-            bar = FOLLOW_ODDS if _last_tool(conversation) == KNOWLEDGE_TOOL else 0.0
+            ranked = merged(ranked, self.choice.rank(context, cards), conversation)
+            bar = FOLLOW_ODDS if last_tool(conversation) == KNOWLEDGE_TOOL else 0.0
         if not ranked:
             return knowledge
         if knowledge is None:
@@ -165,15 +164,17 @@ class Decider:
         filled = self._fill(request, request.card, conversation)
         if filled.missing:
             parameter = filled.missing[0]
-            return Say.ask(request.card.name, parameter.name, question_for(parameter), filled.arguments)
+            again = request.question if request.question and request.question.argument == parameter.name else None
+            question = f"I did not get that. {again.question}" if again and again.question else question_for(parameter)
+            return Say.ask(request.card.name, parameter.name, question, filled.arguments)
         return Call(tool=request.card.name, arguments=filled.arguments)
 
     def _fill(self, request: Request, card: ToolCard, conversation: Conversation) -> Filled:
         today = day_in(conversation.instructions)
-        earlier = [turn.user for turn in reversed(conversation.past[-EARLIER_TURNS:]) if not _acted_on(turn, card)]
+        earlier = [turn.user for turn in reversed(conversation.past[-EARLIER_TURNS:]) if not acted_on(turn, card)]
         known: Mapping[str, Any] = request.question.known if request.question else {}
         if request.question is None and is_elliptic(request.text) and card.effect == "read":
-            known = _last_arguments(conversation, card.name)
+            known = last_arguments(conversation, card.name)
         sources = Sources(message=request.text, known=known, earlier=earlier, today=today)
         if request.question is None:
             return self.reader.fill(card, sources)
@@ -183,7 +184,9 @@ class Decider:
 
     def _with_answer(self, card: ToolCard, sources: Sources, question: OpenQuestion, value: object) -> Filled:
         fixed = {
-            parameter.name: question.known[parameter.name] for parameter in card.parameters if parameter.name in question.known
+            parameter.name: question.known[parameter.name]
+            for parameter in card.parameters
+            if fits(parameter, question.known.get(parameter.name))
         }
         filled = self.reader.fill(card, sources)
         arguments = {**filled.arguments, **fixed}
@@ -192,58 +195,6 @@ class Decider:
             arguments[question.argument] = value
         missing = tuple(parameter for parameter in card.parameters if parameter.required and parameter.name not in arguments)
         return Filled(arguments=arguments, missing=missing)
-
-
-def contextual(conversation: Conversation) -> str:
-    """The message, with the user turn it leans on before it when it cannot stand alone."""
-    message = conversation.now.user
-    if not conversation.past or not is_elliptic(message) or is_greeting(message) or is_thanks(message):
-        return message
-    leading: list[str] = []
-    for turn in reversed(conversation.past[-EARLIER_TURNS:]):
-        if is_greeting(turn.user) or is_thanks(turn.user):
-            continue
-        leading.insert(0, turn.user.strip())
-        if not is_elliptic(turn.user) or len(leading) == 3:
-            break
-    return " ".join([*leading, message])
-
-
-def _merged(alone: Sequence[ToolScore], combined: Sequence[ToolScore], conversation: Conversation) -> list[ToolScore]:
-    """The better of both readings for each tool; the tool of the last turn comes first among equals unless it changes something."""
-    with_context = {one.card.name: one for one in combined}
-    last = next((turn.results[-1].tool for turn in reversed(conversation.past) if turn.results), None)
-    merged: list[ToolScore] = []
-    for one in alone:
-        other = with_context[one.card.name]
-        sticks = one.card.name == last and one.card.effect == "read"
-        merged.append(
-            ToolScore(
-                card=one.card,
-                rank=max(one.rank, other.rank - 0.5) + (FOLLOW_RANK if sticks else 0.0),
-                closeness=max(one.closeness, other.closeness),
-                odds=max(one.odds, other.odds - 0.5) + (FOLLOW_ODDS if sticks else 0.0),
-            )
-        )
-    return sorted(merged, key=lambda one: -one.rank)
-
-
-def _last_tool(conversation: Conversation) -> str | None:
-    previous = conversation.past[-1] if conversation.past else None
-    return previous.results[-1].tool if previous and previous.results else None
-
-
-def _acted_on(turn: Turn, card: ToolCard) -> bool:
-    """What was said in a turn that changed something is used up: a later record never takes its values."""
-    return card.effect == "write" and any(result.tool == card.name and result.outcome == "success" for result in turn.results)
-
-
-def _last_arguments(conversation: Conversation, tool: str) -> Mapping[str, Any]:
-    for turn in reversed(conversation.past):
-        for result in reversed(turn.results):
-            if result.tool == tool:
-                return result.arguments
-    return {}
 
 
 def _knowledge(cards: Sequence[ToolCard]) -> ToolCard | None:

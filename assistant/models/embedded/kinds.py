@@ -9,7 +9,7 @@ from assistant.models.embedded.language import content_stems, stem, word_list, w
 from assistant.models.embedded.toolbook import Parameter, ToolCard
 
 _PERSON = re.compile(
-    r"\b(?:person|employee|people|worker|staff member|team member|member|colleague|customer|user|guest|assignee|patient|student|client)\b|\bwho(?:m|se)?\b",
+    r"\b(?:person|employee|people|worker|staff member|team member|member|colleague|customer|user|assignee|patient|student|client)\b|\bwho(?:m|se)?\b",
     re.IGNORECASE,
 )
 _FREE = re.compile(

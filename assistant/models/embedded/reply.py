@@ -28,6 +28,10 @@ class Say:
     def details(self) -> dict[str, Any]:
         return {"outcome": self.outcome, **({"asked": dict(self.asked)} if self.asked else {})}
 
+    def followed_by(self, question: Say) -> Say:
+        """This told first, then the question asked."""
+        return Say(text=f"{self.text}\n\n{question.text}", outcome=self.outcome, asked=question.asked)
+
     @classmethod
     def ask(cls, tool: str, argument: str, question: str, known: Mapping[str, Any]) -> Say:
         return cls(

@@ -22,7 +22,7 @@ _PUT_DOWN = re.compile(
     re.IGNORECASE,
 )
 _DONE = re.compile(
-    r"\b(?:passed|finished|completed|done|renewed|received|cleaned|changed|i did|(?:was|were) (?:done|made|cleaned|checked|flushed)|we (?:got|have)|"
+    r"\b(?:passed|finished|completed|done|renewed|received|cleaned|changed|i did|(?:was|were) (?:done|made|cleaned|checked)|we (?:got|have)|"
     r"is (?:done|complete|finished)|reached)\b",
     re.IGNORECASE,
 )
@@ -33,7 +33,7 @@ _GENERAL = re.compile(
     re.IGNORECASE,
 )
 _PRESENT = re.compile(
-    r"\b(?:my|our|today|tonight|tomorrow|yesterday|now|currently|(?:is|are|have) left|left\?|this (?:week|month|morning)|last|next (?:week|shift)|do we|have we|did we|any|status|"
+    r"\b(?:my|our|today|tonight|tomorrow|yesterday|now|currently|(?:is|are|have) left|left\?|this (?:week|month|morning)|last|next (?:week|month)|do we|have we|did we|any|status|"
     r"so far|latest|show|list)\b",
     re.IGNORECASE,
 )

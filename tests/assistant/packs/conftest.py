@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, cast
@@ -82,5 +82,5 @@ def store(qsr: Pack) -> Store:
 
 
 @pytest.fixture
-def empty_store(qsr: Pack) -> Callable[[], Awaitable[Store]] | Store:
+def empty_store(qsr: Pack) -> Store:
     return Store(pack=qsr, state=MemoryState())

@@ -17,7 +17,7 @@ ALLERGENS: dict[str, list[str]] = {
     "fish": ["fish allergy", "fish allergen", "finned fish"],
     "shellfish": ["shellfish", "crustacean", "shrimp allergy"],
     "tree nuts": ["tree nut", "nuts", "nut", "almond", "cashew", "pecan", "walnut"],
-    "peanuts": ["peanut", "peanuts"],
+    "peanuts": ["peanut", "peanuts", "nut allergy"],
     "wheat": ["wheat", "gluten", "celiac"],
     "soy": ["soy", "soya", "soybean"],
     "sesame": ["sesame"],
@@ -54,9 +54,7 @@ async def look_up_allergens(ctx: RunContext[SafetyDeps], item_or_allergen: str) 
     other = [word for word in words(item_or_allergen) if not any(alike(word, known) for known in _SPOKEN)]
     if allergens and other:
         lead = f"I found no menu item that fits {' '.join(other)!r} on the allergen matrix, and allergens are never guessed: ask the manager on duty."
-        return Outcome(
-            **{**told(f"{lead} {' '.join(_with(rows, allergen, free=False) for allergen in allergens)}", found), "found": False}
-        )
+        return not_found(f"{lead} {' '.join(_with(rows, allergen, free=False) for allergen in allergens)}", found)
     if allergens:
         return told(" ".join(_with(rows, allergen) for allergen in allergens), found)
     known = names_of(list(rows.items()))

@@ -49,11 +49,8 @@ async def start_diagnosis(ctx: RunContext[EquipmentDeps], problem: str) -> Outco
     if symptom is None:
         await deps.state.put(DIAGNOSES, deps.thread_id, row | {"status": "choosing"})
         choices = listing([tree.symptom for tree in kind.trees.values()], "or")
-        question = f"What does it do: {choices}?"
-        return told(
-            f"I can guide you through {name}.",
-            ask=NextQuestion(tool="start_diagnosis", argument="problem", question=question),
-        )
+        ask = NextQuestion(tool="start_diagnosis", argument="problem", question=f"What does it do: {choices}?")
+        return told(f"I can guide you through {name}.", ask=ask)
     tree = kind.trees[symptom]
     row |= {
         "symptom": symptom,

@@ -37,8 +37,8 @@ def told(summary: str, rows: Iterable[tuple[str, Row]] = (), *, ask: NextQuestio
     return outcome
 
 
-def not_found(summary: str, *, ask: NextQuestion | None = None) -> Outcome:
+def not_found(summary: str, rows: Iterable[tuple[str, Row]] = (), *, ask: NextQuestion | None = None) -> Outcome:
     """A normal result that says what is missing and what there is instead."""
-    outcome = told(summary, ask=ask)
+    outcome = told(summary, rows, ask=ask)
     outcome["found"] = False
     return outcome

@@ -56,10 +56,9 @@ async def log_temperature(
         "taken_by": deps.user_id,
     }
     await deps.state.put(TEMPERATURES, key, row)
-    name = _name(item, limit)
-    verdict = "in range" if good else "out of range"
-    lead = f"I logged {name} at {say_temperature(reading_f)} as {key}: {verdict}, the limit is {_say_limit(limit)}."
-    return told(lead if good else f"{lead} Do this now: {sentence(action or 'tell the manager on duty')}", [(key, row)])
+    name, verdict = _name(item, limit), "in range" if good else "out of range"
+    said = f"I logged {name} at {say_temperature(reading_f)} as {key}: {verdict}, the limit is {_say_limit(limit)}."
+    return told(said + (f" Do this now: {sentence(action or 'tell the manager on duty')}" if not good else ""), [(key, row)])
 
 
 async def list_temperatures(ctx: RunContext[SafetyDeps], item: str = "all") -> Outcome:

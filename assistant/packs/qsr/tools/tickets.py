@@ -52,8 +52,7 @@ async def create_service_ticket(ctx: RunContext[EquipmentDeps], problem: str, pr
     if not machine:
         rows = await deps.state.items(MACHINES)
         alike = {key: row for key, row in rows.items() if text(row, "kind") == text(diagnosis, "kind")} or rows
-        question = f"Which machine is it for: {names_of(list(alike.items()), joint='or')}?"
-        ask = NextQuestion(tool="create_service_ticket", argument="problem", question=question)
+        ask = _which(names_of(list(alike.items()), joint="or"))
         return not_found("I need to know the machine to open a ticket.", ask=ask)
     known = await deps.state.get(MACHINES, machine) or {}
     what = _problem(problem, text(diagnosis, "symptom_name"), known)
@@ -107,6 +106,10 @@ async def _machine(deps: TurnDeps, problem: str, diagnosis: Row) -> tuple[str, s
     if len(found) == 1:
         return found[0][0], text(found[0][1], "name")
     return text(diagnosis, "machine"), text(diagnosis, "machine_name")
+
+
+def _which(machines: str) -> NextQuestion:
+    return NextQuestion(tool="create_service_ticket", argument="problem", question=f"Which machine is it for: {machines}?")
 
 
 def _problem(problem: str, symptom: str, machine: Row) -> str:

@@ -1,0 +1,144 @@
+"""The paced model: fixed delays, whatever the answer; and the strings that describe it."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic_ai import Agent
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from assistant.models.paced import Pace, PacedModel, PacedName, PaceError, parse_paced, split
+
+
+class Clock:
+    """Time that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(round(seconds, 6))
+        self.now += seconds
+
+    def read(self) -> float:
+        return self.now
+
+
+def paced(text: str, pace: Pace, clock: Clock) -> PacedModel:
+    def answer(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[TextPart(content=text)], provider_details={"outcome": "answered"})
+
+    return PacedModel(FunctionModel(answer, model_name="inner"), pace, sleep=clock.sleep, clock=clock.read)
+
+
+async def streamed(model: PacedModel, prompt: str = "hello") -> list[str]:
+    async with Agent(model).run_stream(prompt) as result:
+        return [piece async for piece in result.stream_text(delta=True, debounce_by=None)]
+
+
+@pytest.mark.parametrize("text", ["short", "a much longer answer " * 50])
+async def test_total_time_does_not_depend_on_the_text(text: str) -> None:
+    clock = Clock()
+    pieces = await streamed(paced(text, Pace(ttft_ms=300, gap_ms=20, tokens=5), clock))
+    assert "".join(pieces) == text.strip() or "".join(pieces) == text
+    assert clock.now == pytest.approx(0.300 + 4 * 0.020)
+    assert clock.slept[0] == 0.3
+
+
+async def test_a_text_shorter_than_its_pieces_still_takes_the_whole_time() -> None:
+    clock = Clock()
+    assert "".join(await streamed(paced("ab", Pace(ttft_ms=10, gap_ms=10, tokens=6), clock))) == "ab"
+    assert clock.now == pytest.approx(0.010 + 5 * 0.010)
+
+
+async def test_an_answer_that_is_not_streamed_takes_the_same_time() -> None:
+    clock = Clock()
+    result = await Agent(paced("hello there", Pace(ttft_ms=300, gap_ms=20, tokens=5), clock)).run("hello")
+    assert (result.output, clock.now) == ("hello there", pytest.approx(0.38))
+    assert result.response.provider_details == {"outcome": "answered"}
+
+
+async def test_a_tool_call_waits_its_own_time_and_no_gaps() -> None:
+    clock = Clock()
+
+    def answer(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[ToolCallPart("look") if len(messages) == 1 else TextPart("done")])
+
+    agent = Agent(PacedModel(FunctionModel(answer), Pace(ttft_ms=300, gap_ms=20, tokens=3, tool_ms=70), sleep=clock.sleep, clock=clock.read))
+
+    @agent.tool_plain
+    def look() -> str:
+        return "seen"
+
+    async with agent.run_stream("hello") as result:
+        assert await result.get_output() == "done"
+    assert clock.now == pytest.approx(0.07 + 0.3 + 2 * 0.02)
+
+
+async def test_every_nth_request_stalls_and_no_other() -> None:
+    clock = Clock()
+    model = paced("x", Pace(ttft_ms=0, gap_ms=0, tokens=1, stall_s=3, stall_every=3), clock)
+    taken: list[float] = []
+    for _ in range(6):
+        before = clock.now
+        await Agent(model).run("hello")
+        taken.append(clock.now - before)
+    assert taken == [0, 0, 3, 0, 0, 3]
+
+
+async def test_the_time_of_the_inner_model_counts_towards_the_first_delay() -> None:
+    clock = Clock()
+
+    async def slow(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        await clock.sleep(0.25)
+        return ModelResponse(parts=[TextPart("x")])
+
+    await Agent(PacedModel(FunctionModel(slow), Pace(ttft_ms=300, tokens=1), sleep=clock.sleep, clock=clock.read)).run("hello")
+    assert clock.now == pytest.approx(0.3)
+
+
+async def test_real_time_passes_by_default() -> None:
+    import time
+
+    started = time.perf_counter()
+    model = PacedModel(paced("x", Pace(tokens=1), Clock()).wrapped, Pace(ttft_ms=30, tokens=1))
+    await Agent(model).run("hello")
+    assert time.perf_counter() - started >= 0.03
+    assert model.model_name == "paced-inner"
+
+
+def test_a_string_gives_its_delays_and_the_inner_model() -> None:
+    text = "ttft_ms=300,gap_ms=20,tokens=60,stall_s=3,stall_every=50,of=ollama:qwen3:8b"
+    assert parse_paced(text) == PacedName(pace=Pace(ttft_ms=300, gap_ms=20, tokens=60, stall_s=3, stall_every=50), inner="ollama:qwen3:8b")
+
+
+@pytest.mark.parametrize(("text", "inner"), [("", "embedded"), ("ttft_ms=1", "embedded"), ("of=test", "test"), (" ttft_ms=2 , of=test", "test")])
+def test_defaults_fill_what_is_left_out(text: str, inner: str) -> None:
+    assert parse_paced(text).inner == inner
+    assert parse_paced(text).pace.tokens == 60
+
+
+def test_all_faults_of_a_string_come_at_once() -> None:
+    with pytest.raises(PaceError) as caught:
+        parse_paced("ttft_ms=fast,speed=3,tokens=0,gap_ms=1,gap_ms=2,stall_s=1,gap_ms=nan")
+    assert list(caught.value.faults) == [
+        "ttft_ms must be a number from 0 to 600000, not 'fast'",
+        "'speed=3' is not one of ttft_ms, gap_ms, tool_ms, stall_s, tokens, stall_every with a value, as in ttft_ms=300",
+        "tokens must be a whole number from 1 to 100000, not '0'",
+        "gap_ms is given twice",
+        "gap_ms is given twice",
+        "stall_s and stall_every must be given together, as in stall_s=3,stall_every=50",
+    ]
+
+
+@pytest.mark.parametrize(("text", "fault"), [("of=", "of= names no model"), ("tokens=1,of=paced:tokens=1", "cannot name another paced model")])
+def test_an_unusable_inner_model_is_refused(text: str, fault: str) -> None:
+    with pytest.raises(PaceError, match=fault):
+        parse_paced(text)
+
+
+def test_pieces_are_equal_to_one_character_and_complete() -> None:
+    pieces = split("abcdefghij", 4)
+    assert pieces == ["abc", "def", "gh", "ij"]
+    assert split("ab", 3) == ["a", "b", ""]
