@@ -28,7 +28,7 @@ _NOT_OURS = "this target does not speak the wire contract"
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """What to release-test and where to keep the evidence. `traffic` names a profile of `datasets/traffic`."""
+    """What to release-test and where to keep the evidence. `cards` is a folder, by default the pack's own."""
 
     tier: Tier
     pack: str
@@ -36,7 +36,7 @@ class Release:
     policy: Path
     folder: Path
     environ: Mapping[str, str]
-    traffic: str = "smoke"
+    traffic: Path = DATASETS / "traffic" / "smoke.yaml"
     cards: Path | None = None
 
 
@@ -87,7 +87,7 @@ def _suites(release: Release, cards: Sequence[Card], progress: Progress) -> dict
     suites["routing"] = lambda: asyncio.run(_routing(release, progress))
     load = LoadRun(
         pack=release.pack,
-        profile=DATASETS / "traffic" / f"{release.traffic}.yaml",
+        profile=release.traffic,
         target=release.target,
         folder=release.folder,
         environ=release.environ,

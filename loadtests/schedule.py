@@ -73,15 +73,17 @@ def _phase_times(arrivals: Arrivals, count: int, length_s: float, *, seed: int) 
 
 
 def _shares(script: Sequence[Conversation], count: int, *, seed: int) -> list[Conversation]:
-    """`count` conversations shuffled, each as often as its weight says to the nearest whole number (largest remainder)."""
+    """`count` conversations shuffled, each as often as its weight says to the nearest whole number (largest remainder, ties by lot)."""
+    generator = random.Random(seed)
     total = sum(item.weight for item in script)
     exact = [count * item.weight / total for item in script]
     whole = [int(value) for value in exact]
-    by_remainder = sorted(range(len(script)), key=lambda index: whole[index] - exact[index])
+    by_lot = generator.sample(range(len(script)), len(script))
+    by_remainder = sorted(by_lot, key=lambda index: whole[index] - exact[index])
     for index in by_remainder[: count - sum(whole)]:
         whole[index] += 1
     drawn = [item for item, times in zip(script, whole, strict=True) for _ in range(times)]
-    random.Random(seed).shuffle(drawn)
+    generator.shuffle(drawn)
     return drawn
 
 

@@ -24,7 +24,9 @@ def share(value: float) -> str:
     edge = round(min(abs(percent), abs(100 - percent)), 9)
     digits = 1 if edge >= 0.1 else min(4, 1 - floor(log10(edge)))
     text = f"{percent:.{digits}f}"
-    return f"{text.removesuffix('.0') if digits == 1 and percent == round(percent) else text}{THIN}%"
+    if digits > 1 or percent == round(percent):
+        text = text.rstrip("0").rstrip(".")
+    return f"{text}{THIN}%"
 
 
 def seconds(value: float) -> str:

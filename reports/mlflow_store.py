@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ARTIFACTS = ("report.html", "summary.md", "junit.xml", "verdict.json", "record.json")
 RUN_TAG = "assay.run_id"
 BATCH = 900
-"""Metrics per request; the tracker takes at most 1,000."""
+"""Metrics, or spans, per request; the tracker takes at most 1,000 metrics."""
 
 # Read by mlflow when it is imported or on each request: nothing is sent to third parties, a dead server fails in seconds.
 ENVIRONMENT: Mapping[str, str] = {
@@ -79,7 +79,7 @@ def track(folder: Path, *, tracking_uri: str | None = None) -> TrackResult:
         except (RecordError, VerdictError):
             raise
         except Exception as error:  # noqa: BLE001 any failure of the tracker's many layers must leave the run untouched
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            reason = " ".join(_scrubbed(str(error), uri).split())[:300] or "no reason given"
             result = TrackResult(
                 ok=False,
                 sentence=f"The run was not stored in MLflow ({type(error).__name__}: {reason}); `assay track` retries it.",
@@ -95,8 +95,17 @@ def track(folder: Path, *, tracking_uri: str | None = None) -> TrackResult:
 
 
 def _without_secret(uri: str) -> str:
-    scheme, found, rest = uri.partition("://")
-    return f"{scheme}://…@{rest.rpartition('@')[2]}" if found and "@" in rest else uri
+    return _scrubbed(uri, uri)
+
+
+def _scrubbed(text: str, uri: str) -> str:
+    """`text` without the user and password that `uri` carries."""
+    identity, found, _ = uri.partition("://")[2].rpartition("@")
+    if not found:
+        return text
+    for part in (identity, identity.partition(":")[2]):
+        text = text.replace(part, "…") if part else text
+    return text
 
 
 @contextmanager
@@ -205,11 +214,13 @@ def _log_traces(traces: list[CardTrace], record: Record, place: tuple[str, str, 
     experiment_id, _, uri = place
     client = TracingClient(uri)
     start_ns = _started_ms(record) * 1_000_000
-    for number, trace in enumerate(traces):
-        # A millisecond apart, so that the tracker lists them in this order.
-        begin = start_ns + number * 1_000_000
+    # A millisecond apart, so that the tracker lists them in this order.
+    starts = [start_ns + number * 1_000_000 for number in range(len(traces))]
+    for trace, begin in zip(traces, starts, strict=True):
         client.start_trace(_trace_info(trace, record, place, begin))
-        client.log_spans(experiment_id, [_span(trace, index, begin) for index in range(len(trace.spans))])
+    spans = [_span(trace, index, at) for trace, at in zip(traces, starts, strict=True) for index in range(len(trace.spans))]
+    for first in range(0, len(spans), BATCH):
+        client.log_spans(experiment_id, spans[first : first + BATCH])
 
 
 def _trace_info(trace: CardTrace, record: Record, place: tuple[str, str, str], start_ns: int) -> Any:

@@ -12,9 +12,9 @@ import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Header
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
@@ -119,7 +119,9 @@ class _Server:
     app: FastAPI
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
-    async def chat(self, request: ChatRequest) -> Response:
+    async def chat(self, request: ChatRequest, authorization: Annotated[str | None, Header()] = None) -> Response:
+        if self._refuses(authorization):
+            return _error(401, "invalid_api_key", "The key is not right.", {})
         number = next(self.numbers)
         self.app.state.requests.append(request.model_dump(exclude_unset=True))
         draw = _draw(self.profile, number)
@@ -155,7 +157,12 @@ class _Server:
             self.app.state.cancelled += 1
             raise
 
-    async def models(self) -> dict[str, Any]:
+    def _refuses(self, authorization: str | None) -> bool:
+        return self.profile.api_key is not None and authorization != f"Bearer {self.profile.api_key}"
+
+    async def models(self, authorization: Annotated[str | None, Header()] = None) -> Any:
+        if self._refuses(authorization):
+            return _error(401, "invalid_api_key", "The key is not right.", {})
         return {"object": "list", "data": [{"id": self.profile.model, "object": "model", "created": 0, "owned_by": "mock"}]}
 
     async def tags(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -54,12 +55,14 @@ class PaceError(ValueError):
 
 
 _WHOLE = {"tokens": 1, "stall_every": 0}
+_INNER = re.compile(r"(?:^|,)\s*of=")
 _NUMBERS = ("ttft_ms", "gap_ms", "tool_ms", "stall_s")
 
 
 def parse_paced(text: str) -> PacedName:
     """Read what follows `paced:`: `key=value` parts joined by commas; `of=` comes last and takes the rest. Raises `PaceError`."""
-    head, _, inner = text.partition("of=") if text.startswith("of=") or ",of=" in text else (text, "", "embedded")
+    head, *rest = _INNER.split(text, maxsplit=1)
+    inner = rest[0].strip() if rest else "embedded"
     faults: list[str] = []
     values: dict[str, float | int] = {}
     for part in (piece.strip() for piece in head.split(",") if piece.strip()):
@@ -84,9 +87,9 @@ def _together(values: Mapping[str, float | int], inner: str) -> list[str]:
     faults: list[str] = []
     if bool(values.get("stall_s")) != bool(values.get("stall_every")):
         faults.append("stall_s and stall_every must be given together, as in stall_s=3,stall_every=50")
-    if not inner.strip():
+    if not inner:
         faults.append("of= names no model; leave it out for embedded")
-    if inner.strip().startswith("paced:"):
+    if inner.startswith("paced:"):
         faults.append("of= cannot name another paced model")
     return faults
 

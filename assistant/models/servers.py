@@ -44,7 +44,7 @@ def _describe_ollama(model: str, settings: ModelSettingsSource) -> list[str]:
     root = api_root(settings.ollama_base_url)
     found = _get(f"{root}/api/tags", None)
     if isinstance(found, str):
-        return [f"Ollama at {root} {found}."]
+        return [f"Ollama at {root} {found}"]
     names = [str(row.get("name", "")) for row in _rows(found, "models")]
     return [
         f"Ollama at {root} answers.",
@@ -66,7 +66,7 @@ def _describe_openai(model: str, settings: ModelSettingsSource) -> list[str]:
     root = api_root(settings.openai_base_url)
     found = _get(f"{root}/v1/models", settings.openai_api_key)
     if isinstance(found, str):
-        return [f"The server at {root} {found}."]
+        return [f"The server at {root} {found}"]
     names = [str(row.get("id", "")) for row in _rows(found, "data")]
     return [
         f"The server at {root} answers.",
@@ -97,14 +97,14 @@ def _get(url: str, key: str | None) -> object | str:
     try:
         response = httpx2.get(url, headers=headers, timeout=PROBE_TIMEOUT_S)
     except httpx2.TimeoutException:
-        return f"did not answer within {PROBE_TIMEOUT_S:g} s"
+        return f"did not answer within {PROBE_TIMEOUT_S:g} s."
     except httpx2.HTTPError:
-        return "does not answer; is it running"
+        return "does not answer; is it running?"
     if response.status_code in {401, 403}:
-        return "refuses the key (or wants one); check ASSAY_OPENAI_API_KEY"
+        return "refuses the key (or wants one); check ASSAY_OPENAI_API_KEY."
     if response.status_code >= 400:
-        return f"answers with status {response.status_code}"
+        return f"answers with status {response.status_code}."
     try:
         return cast("object", response.json())
     except ValueError:
-        return "answers with something that is not JSON; is it a model server"
+        return "answers with something that is not JSON; is it a model server?"

@@ -22,13 +22,12 @@ def gate(record: Path, policy: Path | None, baseline: Path | None) -> int:
     Example:
       assay gate runs/20260615-100000-pr
     """
-    from reports.terminal import print_verdict
-
     from reports.gates.decide import decide
     from reports.gates.policy import read_policy
     from reports.gates.verdict import write_verdict
     from reports.records import read_record, read_slots
     from reports.render import render_run
+    from reports.terminal import print_verdict
 
     folder = record if record.is_dir() else record.parent
     found = read_record(folder / "record.json")

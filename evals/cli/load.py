@@ -18,6 +18,15 @@ from evals.errors import UsageError
 from evals.targets.opening import parse_target
 
 
+def traffic_profile(name: str) -> Path:
+    """The file of a traffic profile. Raises `UsageError` with the nearest name."""
+    path = Path("datasets/traffic") / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        raise UsageError(f"{name!r}: no such traffic profile{nearest(name, known)}")
+    return path
+
+
 @click.command()
 @click.argument("profile", default="smoke")
 @click.option("--pack", default="qsr", show_default=True)
@@ -33,10 +42,7 @@ def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: b
     """
     from evals.loadsuite import LoadRun, run_load_suite
 
-    path = Path("datasets/traffic") / f"{profile}.yaml"
-    if not path.is_file():
-        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
-        raise UsageError(f"{profile!r}: no such traffic profile{nearest(profile, known)}")
+    path = traffic_profile(profile)
     folder = out or Path(tempfile.mkdtemp(prefix="assay-load-"))
     folder.mkdir(parents=True, exist_ok=True)
     run = LoadRun(pack=pack, profile=path, target=parse_target(target_text), folder=folder, environ=os.environ)

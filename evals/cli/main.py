@@ -91,13 +91,18 @@ def _explain(error: Exception) -> int:
     """Print an error's sentence and give its exit code; write the trace of an unexpected one to a file."""
     from assistant.errors import AssistantError
     from evals.errors import AssayError
+    from loadtests.samples import SampleError
+    from loadtests.script import ScriptError
+    from loadtests.traffic import TrafficError
     from reports.gates.policy import PolicyError
+    from reports.gates.verdict import VerdictError
     from reports.records import RecordError
 
     if isinstance(error, AssayError):
         click.echo(f"assay: {error}", err=True)
         return error.exit_code
-    if isinstance(error, AssistantError | PolicyError | RecordError):
+    faulty_file = AssistantError | PolicyError | RecordError | VerdictError | TrafficError | ScriptError | SampleError
+    if isinstance(error, faulty_file):
         click.echo(f"assay: {error}", err=True)
         return USAGE
     with tempfile.NamedTemporaryFile("w", prefix="assay-error-", suffix=".txt", delete=False) as file:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from evals.cli.load import traffic_profile
 from evals.cli.progress import progress_report
 from evals.errors import UsageError
 from evals.release import Release, Released, run_release
@@ -53,7 +54,7 @@ def release(tier: Tier, **options: Any) -> int:
         policy=options["policy"] or _POLICIES / f"{tier}.yaml",
         folder=folder,
         environ=os.environ,
-        traffic=options["traffic"],
+        traffic=traffic_profile(options["traffic"]),
     )
     with progress_report() as progress:
         released = run_release(request, progress)

@@ -78,7 +78,9 @@ def _lost_slots(recorded: Mapping[str, Mapping[str, int]], counts: Counts) -> li
     for suite in sorted({*recorded, *counts.states}):
         there, here = sum(recorded.get(suite, {}).values()), sum(counts.states.get(suite, {}).values())
         if there != here:
-            faults.append(f"The record counts {count(there)} {suite.removesuffix('s')} slots, slots.jsonl holds {count(here)}: evidence was lost.")
+            faults.append(
+                f"The record counts {count(there)} {suite.removesuffix('s')} slots, slots.jsonl holds {count(here)}: evidence was lost."
+            )
     return faults
 
 

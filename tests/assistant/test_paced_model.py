@@ -65,7 +65,9 @@ async def test_a_tool_call_waits_its_own_time_and_no_gaps() -> None:
     def answer(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[ToolCallPart("look") if len(messages) == 1 else TextPart("done")])
 
-    agent = Agent(PacedModel(FunctionModel(answer), Pace(ttft_ms=300, gap_ms=20, tokens=3, tool_ms=70), sleep=clock.sleep, clock=clock.read))
+    agent = Agent(
+        PacedModel(FunctionModel(answer), Pace(ttft_ms=300, gap_ms=20, tokens=3, tool_ms=70), sleep=clock.sleep, clock=clock.read)
+    )
 
     @agent.tool_plain
     def look() -> str:
@@ -110,10 +112,14 @@ async def test_real_time_passes_by_default() -> None:
 
 def test_a_string_gives_its_delays_and_the_inner_model() -> None:
     text = "ttft_ms=300,gap_ms=20,tokens=60,stall_s=3,stall_every=50,of=ollama:qwen3:8b"
-    assert parse_paced(text) == PacedName(pace=Pace(ttft_ms=300, gap_ms=20, tokens=60, stall_s=3, stall_every=50), inner="ollama:qwen3:8b")
+    assert parse_paced(text) == PacedName(
+        pace=Pace(ttft_ms=300, gap_ms=20, tokens=60, stall_s=3, stall_every=50), inner="ollama:qwen3:8b"
+    )
 
 
-@pytest.mark.parametrize(("text", "inner"), [("", "embedded"), ("ttft_ms=1", "embedded"), ("of=test", "test"), (" ttft_ms=2 , of=test", "test")])
+@pytest.mark.parametrize(
+    ("text", "inner"), [("", "embedded"), ("ttft_ms=1", "embedded"), ("of=test", "test"), (" ttft_ms=2 , of=test", "test")]
+)
 def test_defaults_fill_what_is_left_out(text: str, inner: str) -> None:
     assert parse_paced(text).inner == inner
     assert parse_paced(text).pace.tokens == 60
@@ -132,7 +138,9 @@ def test_all_faults_of_a_string_come_at_once() -> None:
     ]
 
 
-@pytest.mark.parametrize(("text", "fault"), [("of=", "of= names no model"), ("tokens=1,of=paced:tokens=1", "cannot name another paced model")])
+@pytest.mark.parametrize(
+    ("text", "fault"), [("of=", "of= names no model"), ("tokens=1,of=paced:tokens=1", "cannot name another paced model")]
+)
 def test_an_unusable_inner_model_is_refused(text: str, fault: str) -> None:
     with pytest.raises(PaceError, match=fault):
         parse_paced(text)

@@ -95,6 +95,13 @@ def test_conversations_are_played_as_often_as_their_weight_says():
     assert counts.total() == 90
 
 
+def test_a_script_longer_than_the_run_is_played_from_all_over_not_from_its_start():
+    short = profile(arrivals={"pattern": "constant", "rate_per_s": 1, "duration_s": 20}, warmup_s=0, drain_s=0.1)
+    numbers = [int(s.conversation.id[1:]) for s in plan_sessions(short, script(*[1] * 200), seed=7)]
+    assert len(set(numbers)) == 20
+    assert max(numbers) > 150
+
+
 def test_slices_of_workers_are_the_whole_schedule_once():
     sessions = plan_sessions(profile(), script(2, 3), seed=7)
     slices = [worker_slice(sessions, worker=worker, workers=3) for worker in range(3)]

@@ -106,7 +106,9 @@ def answering(*answers: Callable[[socket.socket], None]) -> Iterator[str]:
         for answer in answers:
             connection, _ = listener.accept()
             with connection:
-                connection.recv(65_536)
+                request = b""
+                while not request.endswith(b"}"):
+                    request += connection.recv(65_536)
                 with contextlib.suppress(OSError):
                     answer(connection)
 

@@ -60,13 +60,13 @@ def test_all_faults_come_at_once_with_line_field_and_remedy(write_policy: Write)
     ],
 )
 def test_a_faulty_policy_is_refused(text: str, fault: str, write_policy: Write) -> None:
-    with pytest.raises(PolicyError, match="policy.yaml|gone.yaml") as caught:
+    with pytest.raises(PolicyError, match=r"policy\.yaml|gone\.yaml") as caught:
         read_policy(write_policy(text))
     assert fault in str(caught.value)
 
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="cannot be read .*; give the path of a policy file"):
+    with pytest.raises(PolicyError, match=r"cannot be read .*; give the path of a policy file"):
         read_policy(tmp_path / "none.yaml")
 
 
