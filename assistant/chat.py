@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 from rich.console import Console
 from rich.markup import escape
@@ -31,14 +33,45 @@ FAREWELLS = frozenset({"exit", "quit", ":q"})
 Ask = Callable[[], Awaitable[str | None]]
 
 
-def ask_at(console: Console) -> Ask:
-    """Reads lines from the console without blocking the event loop; null at the end of input."""
+class LineReader:
+    """Reads lines of a file descriptor without a thread, so that nothing is left waiting for input after Ctrl-C."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._read = b""
+
+    async def line(self) -> str | None:
+        """The next line without its end; null at the end of input."""
+        while b"\n" not in self._read:
+            await self._readable()
+            chunk = os.read(self._descriptor, 65_536)
+            if not chunk:
+                rest, self._read = self._read, b""
+                return rest.decode(errors="replace") if rest else None
+            self._read += chunk
+        line, _, self._read = self._read.partition(b"\n")
+        return line.decode(errors="replace")
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        try:
+            loop.add_reader(self._descriptor, ready.set)
+        except PermissionError:  # a regular file cannot be waited for and never has to be
+            return
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(self._descriptor)
+
+
+def ask_at(console: Console, descriptor: int) -> Ask:
+    """Prompts on the console and reads the answer from `descriptor`."""
+    reader = LineReader(descriptor)
 
     async def ask() -> str | None:
-        try:
-            return await asyncio.to_thread(console.input, PROMPT)
-        except EOFError:
-            return None
+        console.print(PROMPT, end="")
+        return await reader.line()
 
     return ask
 
@@ -46,7 +79,7 @@ def ask_at(console: Console) -> Ask:
 async def chat(
     assistant: Assistant, console: Console, *, ask: Ask, user_id: str = "anonymous", thread_id: str | None = None
 ) -> None:
-    """Talk until the input ends or the user says exit. Ctrl-C at a prompt ends the chat; the caller sees no traceback."""
+    """Talk until the input ends or the user says exit. Cancelling it, as Ctrl-C under `asyncio.run` does, ends the running turn."""
     health = assistant.health()
     console.print(f"[dim]{escape(health.pack)} on {escape(health.model)} · exit or Ctrl-D ends[/dim]")
     while (line := await ask()) is not None:
@@ -56,8 +89,8 @@ async def chat(
         if not text:
             continue
         try:
-            events = assistant.stream(TurnRequest(message=text, user_id=user_id, thread_id=thread_id))
-            thread_id = await _show(events, console) or thread_id
+            async with aclosing(assistant.stream(TurnRequest(message=text, user_id=user_id, thread_id=thread_id))) as events:
+                thread_id = await _show(events, console) or thread_id
         except RequestError as error:
             console.print(f"[red]{escape(str(error))}[/red]")
     console.print("[dim]bye[/dim]")

@@ -107,7 +107,7 @@ def reliability(bins: Sequence[tuple[float, float, float | None, float | None, i
 
 
 def ecdf(series: Sequence[Series], *, limit_s: float | None = None) -> str:
-    """Share of planned turns answered within a time, on a logarithmic time axis; failed turns never arrive."""
+    """Share of turns answered within a time, on a logarithmic time axis; failed turns never arrive."""
     points = [(x, y) for line in series for x, y in line.points if y is not None and x > 0]
     if not points:
         return ""
@@ -120,7 +120,7 @@ def ecdf(series: Sequence[Series], *, limit_s: float | None = None) -> str:
         parts.append(frame.line([(log10(limit_s), 0), (log10(limit_s), 1)], "thr"))
     parts += [frame.steps([(log10(x), y) for x, y in line.points if y is not None and x > 0], line.style) for line in series]
     told = "; ".join(f"{line.name}: {_milestones(line)}" for line in series)
-    return _svg(frame.width, frame.height, f"Share of planned turns answered within a time. {told}", parts, "chart")
+    return _svg(frame.width, frame.height, f"Share of turns answered within a time. {told}", parts, "chart")
 
 
 def _milestones(line: Series) -> str:

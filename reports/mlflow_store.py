@@ -58,10 +58,25 @@ def default_uri(root: Path) -> str:
 
 
 def ui_command(root: Path, *, port: int = 5000) -> list[str]:
-    """Arguments that serve the runs under `root` on loopback, for `subprocess`; set `ENVIRONMENT` for it, too."""
+    """Arguments that serve the runs under `root` on loopback, for `subprocess`, with telemetry off."""
+    quiet = [f"{name}={ENVIRONMENT[name]}" for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")]
     artifacts = (root / "mlartifacts").resolve().as_uri()
     place = ["--backend-store-uri", default_uri(root), "--default-artifact-root", artifacts]
-    return [sys.executable, "-m", "mlflow", "server", *place, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    return [
+        "env",
+        *quiet,
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        *place,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
 
 
 def track(folder: Path, *, tracking_uri: str | None = None) -> TrackResult:

@@ -134,7 +134,7 @@ class AnswerRun:
         arguments = event.part.args_as_dict(raise_if_invalid=False)
         await self.log.emit(
             ToolCallEvent(
-                **self.log.stamp(), call_id=event.tool_call_id, tool=event.part.tool_name, arguments=_json(arguments) or {}
+                **self.log.stamp(), call_id=event.tool_call_id, tool=event.part.tool_name, arguments=as_json(arguments) or {}
             )
         )
 
@@ -153,7 +153,7 @@ class AnswerRun:
                 call_id=event.tool_call_id,
                 tool=part.tool_name,
                 ok=ok,
-                result=_json(part.content),
+                result=as_json(part.content),
                 duration_s=self.spans.tool_s(event.tool_call_id),
             )
         )
@@ -181,7 +181,7 @@ class AnswerRun:
         )
 
 
-def _json(value: object) -> Any:
+def as_json(value: object) -> Any:
     """`value` as JSON; its text when it has no JSON form."""
     try:
         return to_jsonable_python(value)

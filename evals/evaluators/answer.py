@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic_evals.evaluators import EvaluationReason, Evaluator, EvaluatorContext
@@ -140,15 +141,28 @@ def _supports(claim: str, citation: Citation) -> bool:
 
 
 def _repeated_questions(transcript: Transcript) -> list[str]:
-    asked: list[str] = []
+    """A question is asked twice when it comes again after its own agent got the next message. An interruption leaves it open, and a
+    refusal's closing question is no question about the matter."""
+    asked: list[tuple[str, int]] = []
     faults: list[str] = []
     for number, turn in enumerate(transcript.turns, 1):
+        if turn.outcome == "refused":
+            continue
         questions = [normalise(part) for part in sentences(turn.text) if part.endswith("?")]
         for question in questions:
-            if any(difflib.SequenceMatcher(None, question, earlier).ratio() >= _SAME_QUESTION for earlier in asked):
+            if any(_same(question, earlier) and _heard(transcript.turns, at) for earlier, at in asked):
                 faults.append(f"turn {number}: asks again {_short(question)!r}")
-        asked += questions
+        asked += [(question, number) for question in questions]
     return faults
+
+
+def _same(left: str, right: str) -> bool:
+    return difflib.SequenceMatcher(None, left, right).ratio() >= _SAME_QUESTION
+
+
+def _heard(turns: Sequence[Turn], number: int) -> bool:
+    """Whether the message after turn `number` went to the agent that had asked."""
+    return number >= len(turns) or turns[number].agent == turns[number - 1].agent
 
 
 def _said(answer: str, said: Said) -> bool:

@@ -1,13 +1,19 @@
 """What specialists are told, who answers next, and what an answer leaves open."""
 
-import pytest
-from pydantic_ai import ModelRequest, ModelResponse, TextPart, ToolReturnPart, UserPromptPart
+from datetime import UTC, datetime
 
+import pytest
+from pydantic_ai import Agent, ModelRequest, ModelResponse, TextPart, ToolReturnPart, UserPromptPart
+from pydantic_ai.models.test import TestModel
+
+from assistant.agents.answer import as_json
 from assistant.agents.factory import build_specialists
 from assistant.agents.handoff import open_question, settle
 from assistant.agents.knowledge import QUOTE_CHARACTERS, citations
 from assistant.agents.prompts import load_prompts
+from assistant.agents.watched import WatchedModel
 from assistant.deps import Passage
+from assistant.faults import Faults
 from assistant.pack import Pack, PackError
 from assistant.routing import NO_AGENT, Decision
 from assistant.spans import Spans
@@ -130,3 +136,20 @@ def test_overlapping_spans_count_once():
         pass
     assert (spans.busy_s(), spans.busy_s("model"), spans.busy_s("tool")) == (5.0, 4.0, 3.0)
     assert (spans.tool_s("a"), spans.tool_s("b"), spans.tool_s("never")) == (2.0, 1.0, 0)
+
+
+async def test_a_watched_model_times_plain_requests_too():
+    told = []
+
+    async def before():
+        told.append("before")
+
+    spans = Spans()
+    model = WatchedModel(TestModel(custom_output_text="hi"), spans=spans, faults=Faults(), before=before)
+    assert (await Agent(model).run("x")).output == "hi"
+    assert told == ["before"] and spans.busy_s("model") > 0
+
+
+def test_results_without_a_json_form_are_told_as_text():
+    assert as_json({"at": 1.5, "when": datetime(2026, 1, 1, tzinfo=UTC)}) == {"at": 1.5, "when": "2026-01-01T00:00:00Z"}
+    assert as_json(object) == str(object)

@@ -1,12 +1,15 @@
 """The conversation in a terminal."""
 
+import asyncio
 import io
+import os
 
+import pytest
 from pydantic_ai.exceptions import ModelAPIError
 from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 from rich.console import Console
 
-from assistant.chat import ask_at, chat
+from assistant.chat import LineReader, ask_at, chat
 
 
 def lines(*typed):
@@ -62,13 +65,57 @@ async def test_an_unknown_thread_is_a_sentence(desk):
     assert "There is no thread 'nope'" in await said(desk, "loans", thread_id="nope")
 
 
-async def test_the_end_of_input_ends_the_chat(monkeypatch):
+async def test_lines_come_as_they_were_typed_until_the_input_ends():
+    out, into = os.pipe()
     console = Console(file=io.StringIO())
-    monkeypatch.setattr("builtins.input", lambda prompt="": "typed")
-    assert await ask_at(console)() == "typed"
+    ask = ask_at(console, out)
+    os.write(into, b"one\ntw")
+    assert await ask() == "one"
+    waiting = asyncio.create_task(ask())
+    await asyncio.sleep(0.01)
+    os.write(into, b"o\nrest")
+    assert await waiting == "two"
+    os.close(into)
+    assert (await ask(), await ask()) == ("rest", None)
+    os.close(out)
+    assert console.file.getvalue() == "you  " * 4
 
-    def ended(prompt=""):
-        raise EOFError
 
-    monkeypatch.setattr("builtins.input", ended)
-    assert await ask_at(console)() is None
+async def test_a_file_can_be_the_input(tmp_path):
+    (tmp_path / "typed").write_text("one\n")
+    with (tmp_path / "typed").open() as file:
+        ask = ask_at(Console(file=io.StringIO()), file.fileno())
+        assert (await ask(), await ask()) == ("one", None)
+
+
+async def test_ctrl_c_at_a_prompt_leaves_nothing_waiting():
+    out, into = os.pipe()
+    waiting = asyncio.create_task(LineReader(out).line())
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not asyncio.get_running_loop().remove_reader(out)
+    os.close(out)
+    os.close(into)
+
+
+async def test_ctrl_c_during_an_answer_stops_the_model(desk):
+    asked, stopped = asyncio.Event(), asyncio.Event()
+
+    async def endless(messages, info):
+        try:
+            asked.set()
+            await asyncio.sleep(30)
+            yield "never"
+        finally:
+            stopped.set()
+
+    desk.model = FunctionModel(stream_function=endless)
+    async with desk.open() as assistant:
+        talking = asyncio.create_task(chat(assistant, Console(file=io.StringIO()), ask=lines("loans")))
+        await asyncio.wait_for(asked.wait(), 5)
+        talking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await talking
+        await asyncio.wait_for(stopped.wait(), 5)

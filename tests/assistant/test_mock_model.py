@@ -254,12 +254,12 @@ async def test_faults_come_at_their_rate_and_repeat_with_the_seed(start: Start) 
         server = start(MockProfile(seed=seed, server_error_rate=0.3))
         body = {"model": "mock", "messages": asked()}
         async with httpx2.AsyncClient(base_url=server.url) as client:
-            return [(await client.post("/v1/chat/completions", json=body)).status_code for _ in range(40)]
+            return [(await client.post("/v1/chat/completions", json=body)).status_code for _ in range(16)]
 
     first = await statuses(1)
     assert first == await statuses(1)
     assert first != await statuses(2)
-    assert 4 <= first.count(500) <= 20
+    assert 1 <= first.count(500) <= 10
 
 
 async def test_a_stall_and_the_first_token_delay_are_waited(start: Start) -> None:

@@ -78,11 +78,16 @@ def test_a_wrong_outcome_and_a_spent_budget_are_caught(make_card: MakeCard) -> N
     assert states(card, broken(good, 1, duration_s=1.5))["budget"] == "fail"
 
 
-def test_a_question_asked_twice_is_caught(make_card: MakeCard) -> None:
-    card = make_card()
+def test_a_question_asked_twice_is_caught_unless_it_was_interrupted(make_card: MakeCard) -> None:
+    turn = {"user": "x", "expect": {"agent": "safety"}}
+    scripted = {"agent": "safety", "text": "135 F. Which fryer is it?"}
+    card = make_card(
+        turns=[turn, turn, turn], expect_state={}, reference={"turns": [scripted] * 3}, sabotage={"fails": "agent", "turns": {}}
+    )
     good = scripted_transcript(card, card.reference)
-    asked = broken(broken(good, 1, text="135 F. Which fryer is it?"), 2, text="Which fryer is it?")
-    assert states(card, asked)["seamless"] == "fail"
+    assert states(card, good)["seamless"] == "fail"
+    interrupted = broken(broken(good, 2, agent="none", text="No."), 1, text="Which fryer is it?")
+    assert states(card, interrupted)["seamless"] == "pass"
 
 
 def test_a_citation_must_support_its_sentence(make_card: MakeCard) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from evals import loadsuite
 from evals.catalog import load_cards
 from evals.errors import TargetError
 from evals.loadsuite import LoadRun, run_load_suite
-from evals.suites import SuiteResult
+from evals.serving import Served
+from evals.suites import Progress, SuiteResult
 from evals.targets.opening import parse_target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +45,11 @@ seed: 7
     return path
 
 
-def run(tmp_path: Path, model: str, **shape: float) -> SuiteResult:
+def quiet(name: str, done: int, total: int) -> None:
+    return None
+
+
+def run(tmp_path: Path, model: str, progress: Progress = quiet, **shape: float) -> SuiteResult:
     cards = [card for card in load_cards(ROOT / "datasets/qsr/scenarios/safety") if len(card.turns) == 1][:6]
     load = LoadRun(
         pack="qsr",
@@ -50,7 +58,7 @@ def run(tmp_path: Path, model: str, **shape: float) -> SuiteResult:
         folder=tmp_path,
         environ=os.environ,
     )
-    return run_load_suite(cards, load, lambda name, done, total: None)
+    return run_load_suite(cards, load, progress)
 
 
 def value(result: SuiteResult, name: str) -> float:
@@ -68,28 +76,20 @@ def test_a_model_that_stalls_for_three_seconds_shows_in_the_tail(tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_server_killed_in_the_middle_did_not_survive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from evals import loadsuite
+    serve, pids = loadsuite.served_assistant, list[int]()
 
-    serve = loadsuite.served_assistant
+    @contextmanager
+    def watched(arguments: Sequence[str], **options: Any) -> Generator[Served]:
+        with serve(arguments, **options) as served:
+            pids.append(served.pid)
+            yield served
 
-    def doomed(*args: object, **kwargs: object):  # type: ignore[no-untyped-def]
-        from contextlib import contextmanager
+    def kill(name: str, done: int, total: int) -> None:
+        if pids and done >= 5:
+            os.killpg(pids.pop(), signal.SIGKILL)
 
-        @contextmanager
-        def manager():  # type: ignore[no-untyped-def]
-            with serve(*args, **kwargs) as served:  # type: ignore[arg-type]
-                timer = threading.Timer(8.0, os.killpg, (served.pid, signal.SIGKILL))
-                timer.start()
-                try:
-                    yield served
-                finally:
-                    timer.cancel()
-                    timer.join()
-
-        return manager()
-
-    monkeypatch.setattr(loadsuite, "served_assistant", doomed)
-    result = run(tmp_path, "paced:ttft_ms=20,gap_ms=1,tokens=10", seconds=14, rate=5)
+    monkeypatch.setattr(loadsuite, "served_assistant", watched)
+    result = run(tmp_path, "paced:ttft_ms=20,gap_ms=1,tokens=10", kill, seconds=8, rate=5)
     assert value(result, "target.survived") == 0
     assert value(result, "load.error_rate") > 0.1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -116,8 +117,6 @@ def test_a_broken_folder_is_the_callers_error_not_an_outage(sample: ModuleType, 
 
 
 def test_the_environment_is_left_as_found(sample: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
     monkeypatch.delenv("DO_NOT_TRACK", raising=False)
     sample.build(tmp_path / "run", "pass")
@@ -128,17 +127,22 @@ def test_the_environment_is_left_as_found(sample: ModuleType, tmp_path: Path, mo
 
 def test_the_ui_serves_the_same_store_on_loopback_only(tmp_path: Path) -> None:
     command = ui_command(tmp_path, port=5001)
-    assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
+    assert command[:3] == ["env", "MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true"]
+    assert command[3:7] == [sys.executable, "-m", "mlflow", "server"]
     assert default_uri(tmp_path) in command and command[command.index("--host") + 1] == "127.0.0.1"
 
 
+def modules_after(imports: str) -> set[str]:
+    """Modules loaded by a fresh interpreter; without the coverage hooks, which load some of their own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "COVERAGE_"))}
+    command = [sys.executable, "-c", f"import sys, {imports}; print(*sys.modules)"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.split())
+
+
 def test_gates_and_reports_import_no_tracker_and_no_load_generator() -> None:
-    probe = "import sys, reports.gates.decide, reports.render, reports.mlflow_store, reports.terminal; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.split()
+    loaded = modules_after("reports.gates.decide, reports.render, reports.mlflow_store, reports.terminal")
     assert {"mlflow", "locust", "gevent", "pandas"}.isdisjoint(loaded)
-    probe = "import sys, reports.gates.decide; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.split()
-    assert {"jinja2", "rich"}.isdisjoint(loaded)
+    assert {"jinja2", "rich", "pandas"}.isdisjoint(modules_after("reports.gates.decide"))
 
 
 def test_the_telling_repeat_becomes_the_trace(sample: ModuleType) -> None:

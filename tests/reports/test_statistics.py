@@ -168,6 +168,13 @@ def test_difference_of_rates_is_newcombes() -> None:
     )
 
 
+def test_a_difference_is_bounded_only_where_both_sides_are() -> None:
+    few = quantile_estimate([1.0] * 10, 0.95, planned=10)
+    many = quantile_estimate([1.0] * 100, 0.95, planned=100)
+    assert (difference(few, many).low, difference(few, many).high) == (0.0, None)
+    assert (difference(many, few).low, difference(many, few).high) == (None, 0.0)
+
+
 def test_a_difference_from_nothing_is_nothing() -> None:
     found = difference(wilson(0, 0), wilson(1, 2))
     assert (found.value, found.low, found.high) == (None, None, None)

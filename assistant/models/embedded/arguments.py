@@ -85,7 +85,8 @@ class ArgumentReader:
     def _told(self, card: ToolCard, sources: Sources) -> str | None:
         """The message in the user's words; null when it only names the deed ("report an injury") and tells nothing."""
         text = informative(sources.message)
-        bare = content_stems(text) <= vocabulary(card)
+        heads = (re.split(r"[:,]", example, maxsplit=1)[0] for example in card.examples if re.search(r"[:,]", example))
+        bare = content_stems(text) <= vocabulary(card).union(*(content_stems(head) for head in heads))
         if bare and card.effect == "write" and any(parameter.required for parameter in card.parameters):
             return None
         return text

@@ -136,23 +136,19 @@ class Decider:
         return Request(text=conversation.now.user, context=conversation.now.user, card=card, question=question)
 
     def _moved_on(self, message: str, card: ToolCard, parameter: Parameter, cards: Sequence[ToolCard]) -> bool:
-        if is_thanks(message):
+        """Whether a message is something else than the answer to the open question about `parameter` of `card`."""
+        if is_thanks(message) or is_greeting(message):
             return True
-        value = self.reader.answer(parameter, message, None)
-        typed = parameter.kind != "string" or bool(parameter.choices)
-        if typed and value is not None and len(words(message)) <= 6 and not message.rstrip().endswith("?"):
+        asks = message.rstrip().endswith("?") or _opens_question(message)
+        told = deed(message) == 0.0 and len(words(message)) <= 3
+        typed = (parameter.kind != "string" or bool(parameter.choices)) and len(words(message)) <= 6
+        if not asks and (told or (typed and self.reader.answer(parameter, message, None) is not None)):
             return False
         ranked = self.choice.rank(message, cards)
         own = next((one.rank for one in ranked if one.card.name == card.name), 0.0)
-        if (
-            ranked
-            and ranked[0].card.name != card.name
-            and ranked[0].rank > own + SWITCH_RANK
-            and ranked[0].closeness >= SWITCH_CLOSENESS
-        ):
-            return True
-        asks_else = (form(message) == "question" and message.rstrip().endswith("?")) or _opens_question(message)
-        return asks_else and not (typed and value is not None and len(words(message)) <= 6)
+        best = ranked[0]
+        outranked = best.card.name != card.name and best.rank > own + SWITCH_RANK and best.closeness >= SWITCH_CLOSENESS
+        return outranked or asks
 
     def _act(self, request: Request, conversation: Conversation) -> Decision:
         if request.card is None:
@@ -193,8 +189,13 @@ class Decider:
         arguments.pop(question.argument, None)
         if value is not None:
             arguments[question.argument] = value
-        missing = tuple(parameter for parameter in card.parameters if parameter.required and parameter.name not in arguments)
-        return Filled(arguments=arguments, missing=missing)
+        missing = [
+            parameter
+            for parameter in card.parameters
+            if parameter.name not in arguments and (parameter.required or parameter.name == question.argument)
+        ]
+        missing.sort(key=lambda parameter: parameter.name != question.argument)
+        return Filled(arguments=arguments, missing=tuple(missing))
 
 
 def _knowledge(cards: Sequence[ToolCard]) -> ToolCard | None:

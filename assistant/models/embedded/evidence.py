@@ -130,7 +130,7 @@ class Evidence:
                 score += 0.06 if wants_number and re.search(r"\d", without_step(sentence)) else 0.0
                 score += 0.03 if wants_rule and _MODAL.search(sentence) else 0.0
                 scored.append(_Scored(source=number, at=at, sentence=sentence, score=score - 0.015 * number))
-        return self._about_focus(scored, sources, focus_stems) if focus != asked else scored
+        return self._about_focus(scored, sources, _added(asked, focus)) if focus != asked else scored
 
     def _about_focus(self, scored: list[_Scored], sources: Sequence[Source], focus_stems: frozenset[str]) -> list[_Scored]:
         """For a follow-up: only sentences that name what the follow-up adds, when any does (in itself or its heading)."""
@@ -169,6 +169,12 @@ class Evidence:
             if not repeated and len(kept) < MAX_SENTENCES - 1:
                 kept.append(one)
         return sorted(kept, key=lambda item: (item.source != best.source, item.source, item.at))
+
+
+def _added(asked: str, focus: str) -> frozenset[str]:
+    """What the last message adds to the ones before it; all of its words when it repeats theirs."""
+    before = asked.replace(core(focus), " ").replace(focus, " ")
+    return content_stems(focus) - content_stems(before) or content_stems(focus)
 
 
 def _rarity(sources: Sequence[Source]) -> dict[str, float]:

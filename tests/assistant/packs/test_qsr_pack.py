@@ -51,7 +51,7 @@ def test_no_example_request_is_used_by_two_tools(qsr: Pack) -> None:
 @pytest.mark.parametrize("name", ["equipment", "safety", "operations", "training"])
 def test_every_prompt_fills_and_carries_the_shared_style(qsr: Pack, name: str) -> None:
     agent: PackAgent = qsr.agents[name]
-    template = Environment(undefined=StrictUndefined, autoescape=False).from_string(agent.prompt.read_text())  # noqa: S701
+    template = Environment(undefined=StrictUndefined, autoescape=False).from_string(agent.prompt.read_text())
     text = template.render(**qsr.variables, today="2026-06-15", time="10:00", user_id="maria-lopez")
     assert "Harbor Road store" in text
     assert "[document#passage]" in text

@@ -119,7 +119,12 @@ def test_dates_times_numbers_and_temperatures_are_said_plainly() -> None:
     assert phrases.say_day(date(2026, 6, 16), TODAY) == "June 16, 2026 (tomorrow)"
     assert phrases.say_day(date(2026, 6, 18), TODAY) == "June 18, 2026"
     assert phrases.say_weekday(TODAY) == "Monday, June 15, 2026"
-    assert [phrases.say_time(clock) for clock in ("00:05", "12:00", "17:30", "late")] == ["12:05 AM", "12:00 PM", "5:30 PM", "late"]
+    assert [phrases.say_time(clock) for clock in ("00:05", "12:00", "17:30", "late")] == [
+        "12:05 AM",
+        "12:00 PM",
+        "5:30 PM",
+        "late",
+    ]
     assert [phrases.say_number(value) for value in (3.0, 2.25, 1234.0)] == ["3", "2.2", "1,234"]
     assert phrases.say_temperature(165) == "165 F (73.9 C)"
     assert [phrases.count(number, "item") for number in (0, 1, 2)] == ["no items", "1 item", "2 items"]
@@ -128,7 +133,15 @@ def test_dates_times_numbers_and_temperatures_are_said_plainly() -> None:
 
 
 def test_rows_are_read_by_type_and_absence_is_not_zero() -> None:
-    row: Row = {"n": 2, "flag": True, "s": "x", "list": ["a", 1], "none": None, "objects": [{"a": 1}, 2], "day": "2026-06-15T10:00"}
+    row: Row = {
+        "n": 2,
+        "flag": True,
+        "s": "x",
+        "list": ["a", 1],
+        "none": None,
+        "objects": [{"a": 1}, 2],
+        "day": "2026-06-15T10:00",
+    }
     assert [rows.number(row, field) for field in ("n", "flag", "s", "none", "gone")] == [2.0, None, None, None, None]
     assert [rows.text(row, field, "-") for field in ("n", "s", "none", "gone")] == ["2", "x", "-", "-"]
     assert [rows.texts(row, field) for field in ("s", "list", "n")] == [["x"], ["a", "1"], []]
@@ -159,7 +172,9 @@ def test_the_request_in_front_of_the_matter_is_left_out() -> None:
     assert not replies.is_bare_request("!")
 
 
-STEP = Step(do="Press AUTO.", ask="Is the machine in AUTO now?", yes="next", no="service", hints={"no": ["standby"], "yes": ["freezing"]})
+STEP = Step(
+    do="Press AUTO.", ask="Is the machine in AUTO now?", yes="next", no="service", hints={"no": ["standby"], "yes": ["freezing"]}
+)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +185,7 @@ STEP = Step(do="Press AUTO.", ask="Is the machine in AUTO now?", yes="next", no=
         ("it's in auto", "yes"),
         ("it shows standby", "no"),
         ("it is freezing", "yes"),
+        ("the machine is dead", "unclear"),
         ("it isn't in auto", "no"),
         ("nope", "no"),
         ("that fixed it", "fixed"),

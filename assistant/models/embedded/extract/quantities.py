@@ -161,6 +161,8 @@ def _unit(written: str | None) -> str | None:
     if not written:
         return None
     squeezed = re.sub(r"\s+|\.", "", written.lower())
+    if squeezed in _UNIT_WORDS:
+        return _UNIT_WORDS[squeezed]
     for prefix in ("degrees", "degree", "deg", "°"):
         if squeezed.startswith(prefix) and len(squeezed) > len(prefix):
             squeezed = squeezed[len(prefix) :]

@@ -42,9 +42,7 @@ async def get_compliance_status(ctx: RunContext[SafetyDeps], topic: str = "all")
         lines = [_say(row, today) for _, row in sorted(open_items, key=lambda item: text(item[1], "due"))]
         late = sum(1 for _, row in open_items if (due := day(row, "due")) and due < today)
         head = f"{count(late, 'inspection item')} overdue, {len(open_items) - late} due within 7 days"
-        said.append(
-            f"{head.capitalize()}: {'; '.join(lines)}." if lines else f"All {count(len(rows), 'inspection item')} are up to date."
-        )
+        said.append(f"{head.capitalize()}: {'; '.join(lines)}." if lines else "No inspection item is due within 7 days.")
     lines = [await _say_card(deps, row, today) for _, row in sorted(cards, key=lambda item: text(item[1], "expires"))]
     head = f"{count(len(lines), 'required card')} expired or expiring within {CARD_WARNING_DAYS} days"
     said.append(

@@ -148,6 +148,7 @@ _NO = (
 )
 _YES = ("yes", "yeah", "yep", "yup", "sure", "correct", "right", "affirmative", "y")
 _SOFT_YES = ("it is", "it does", "they are", "they do", "it has", "it did", "it was", "i am", "i do", "i have", "we did")
+_EVERY_QUESTION = {"machine", "mixer", "fryer", "unit", "now"}
 _DONE = (
     "done",
     "ok",
@@ -193,7 +194,7 @@ def read_answer(answer: str, step: Step | None = None) -> Reading:
 
 
 def _echoes(answer: str, question: str) -> bool:
-    asked = set(words(question))
+    asked = set(words(question)) - _EVERY_QUESTION
     return len(asked & set(words(answer))) >= max(1, len(asked) / 2)
 
 

@@ -51,8 +51,3 @@ def next_id(keys: Iterable[str], prefix: str) -> str:
     """The id after the highest of its kind: `INC-0001`, `INC-0002`, ..."""
     taken = [int(key[len(prefix) + 1 :]) for key in keys if re.fullmatch(rf"{prefix}-\d+", key)]
     return f"{prefix}-{max(taken, default=0) + 1:04d}"
-
-
-def slug(words: str) -> str:
-    """A key made of words: `Maria Lopez` is `maria-lopez`."""
-    return "-".join(re.findall(r"[a-z0-9]+", words.lower()))

@@ -167,8 +167,8 @@ def _is_low(row: Row) -> bool:
 
 def _level(key: str, row: Row, orders: dict[str, Row]) -> str:
     have, point, unit = number(row, "on_hand"), number(row, "reorder_at"), text(row, "unit")
-    amount = f"{say_number(have)} {unit}" if have is not None else "not counted"
-    said = f"{text(row, 'name')}: {amount} on hand"
+    amount = f"{say_number(have)} {unit} on hand" if have is not None else "not counted yet"
+    said = f"{text(row, 'name')}: {amount}"
     if point is not None:
         said += f", reorder point {say_number(point)}, {'time to reorder' if _is_low(row) else 'enough for now'}"
     coming = [
