@@ -16,8 +16,6 @@ from assistant.pack import Pack, PackError
 from assistant.packs import shipped_packs
 from assistant.settings import Settings
 
-DRIVERS = {"sqlite": "aiosqlite", "postgresql": "asyncpg"}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -70,7 +68,7 @@ def _folder(setting: str, folder: Path) -> Finding:
 
 def _database(url: str) -> Finding:
     parsed = make_url(url)
-    driver = parsed.drivername.partition("+")[2] or DRIVERS.get(parsed.get_backend_name(), "")
+    driver = "sqlite3" if parsed.get_backend_name() == "sqlite" else parsed.get_driver_name()
     shown = parsed.render_as_string(hide_password=True)
     if find_spec(driver) is None:
         return Finding(setting="ASSAY_DATABASE_URL", value=shown, state="missing", remedy=f"install the driver {driver}")

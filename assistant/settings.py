@@ -15,7 +15,7 @@ from assistant.errors import SettingsError
 Parsed = TypeVar("Parsed")
 
 AGENT_MODEL_PREFIX = "ASSAY_MODEL_"
-DATABASE_SCHEMES = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg")
+DATABASE_SCHEMES = ("sqlite", "sqlite+aiosqlite", "postgresql+psycopg")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Settings:
             agent_models=MappingProxyType(reader.agent_models()),
             data_dir=data_dir,
             cache_dir=cache_dir,
-            database_url=reader.parsed("ASSAY_DATABASE_URL", _database_url) or f"sqlite+aiosqlite:///{data_dir}/assay.db",
+            database_url=reader.parsed("ASSAY_DATABASE_URL", _database_url) or f"sqlite:///{data_dir}/assay.db",
             encoder=reader.parsed("ASSAY_ENCODER", _existing_path),
             ollama_base_url=reader.parsed("ASSAY_OLLAMA_BASE_URL", _http_url) or cls.ollama_base_url,
             openai_base_url=reader.parsed("ASSAY_OPENAI_BASE_URL", _http_url),

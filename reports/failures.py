@@ -90,7 +90,7 @@ def _trace_link(path: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     base = uri.rstrip("/") if uri.startswith(("http://", "https://")) else LOCAL_UI
-    return f"{base}/#/experiments/{experiment}/traces?selectedEvaluationId={{trace}}"
+    return f"{base}/#/experiments/{experiment}/traces?selectedEvaluationId={{trace}}&traceId={{trace}}"
 
 
 def read_transcripts(path: Path, wanted: Iterable[tuple[str, int]] | None = None) -> Iterator[dict[str, Any]]:

@@ -62,21 +62,8 @@ def ui_command(root: Path, *, port: int = 5000) -> list[str]:
     quiet = [f"{name}={ENVIRONMENT[name]}" for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")]
     artifacts = (root / "mlartifacts").resolve().as_uri()
     place = ["--backend-store-uri", default_uri(root), "--default-artifact-root", artifacts]
-    return [
-        "env",
-        *quiet,
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        *place,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
+    served = ["mlflow", "server", *place, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    return ["env", *quiet, sys.executable, "-m", *served]
 
 
 def track(folder: Path, *, tracking_uri: str | None = None) -> TrackResult:

@@ -90,7 +90,7 @@ def _failure(card: FailingCard) -> RenderableType:
     body.add_column(overflow="fold")
     check = next((check for check in card.checks if not check.advisory), card.checks[0] if card.checks else None)
     if check is not None:
-        body.add_row(card.stage or check.evaluator, Text(check.reason or f"{check.evaluator}: {check.state.replace('_', ' ')}"))
+        body.add_row(check.stage or check.evaluator, Text(check.reason or f"{check.evaluator}: {check.state.replace('_', ' ')}"))
         if check.expected is not None or check.got is not None:
             body.add_row("expected", Text(check.expected or NOTHING))
             body.add_row("got", Text(check.got or NOTHING))

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, and_, delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
 
 from assistant.errors import StateReadOnly
 from assistant.faults import Faults
@@ -33,9 +32,8 @@ class StoredState:
         self._faults = faults
 
     async def get(self, collection: str, key: str) -> dict[str, JsonValue] | None:
-        async with self._database.read("state.get") as connection:
-            query = select(PACK_STATE.c.value).where(self._row(collection, key))
-            found = (await connection.execute(query)).first()
+        query = select(PACK_STATE.c.value).where(self._row(collection, key))
+        found = await self._database.read("state.get", lambda connection: connection.execute(query).first())
         value = self._seed.get(collection, {}).get(key) if found is None else found[0]
         return None if value is None else _copy(value)
 
@@ -46,17 +44,16 @@ class StoredState:
         await self._write(collection, key, None)
 
     async def items(self, collection: str) -> dict[str, dict[str, JsonValue]]:
-        async with self._database.read("state.items") as connection:
-            query = select(PACK_STATE.c.key, PACK_STATE.c.value).where(self._below(), PACK_STATE.c.collection == collection)
-            written = {key: value for key, value in (await connection.execute(query)).all()}
+        query = select(PACK_STATE.c.key, PACK_STATE.c.value).where(self._below(), PACK_STATE.c.collection == collection)
+        rows = await self._database.read("state.items", lambda connection: connection.execute(query).all())
+        written = {key: value for key, value in rows}
         merged = {**self._seed.get(collection, {}), **written}
         return {key: _copy(merged[key]) for key in sorted(merged) if merged[key] is not None}
 
     async def merged(self) -> Collections:
         """The whole state as tools see it, in order of collection and key; empty collections are left out."""
-        async with self._database.read("state.merged") as connection:
-            columns = (PACK_STATE.c.collection, PACK_STATE.c.key, PACK_STATE.c.value)
-            rows = (await connection.execute(select(*columns).where(self._below()))).all()
+        query = select(PACK_STATE.c.collection, PACK_STATE.c.key, PACK_STATE.c.value).where(self._below())
+        rows = await self._database.read("state.merged", lambda connection: connection.execute(query).all())
         merged: Collections = {collection: dict(found) for collection, found in self._seed.items()}
         for collection, key, value in rows:
             merged.setdefault(collection, {})[key] = value
@@ -71,19 +68,18 @@ class StoredState:
         rows = [self._values(collection, key, value) for collection, found in fixtures.items() for key, value in found.items()]
         if not rows:
             return
-        async with self._database.write("state.overlay") as connection:
-            await connection.execute(insert(PACK_STATE), rows)
+        await self._database.write("state.overlay", lambda connection: connection.execute(insert(PACK_STATE), rows))
 
     async def _write(self, collection: str, key: str, value: dict[str, JsonValue] | None) -> None:
         if self._faults.take("store_read_only"):
             raise StateReadOnly
-        async with self._database.write("state.put") as connection:
-            await self._replace(connection, self._values(collection, key, value))
+        row, values = self._row(collection, key), self._values(collection, key, value)
 
-    async def _replace(self, connection: AsyncConnection, values: dict[str, JsonValue]) -> None:
-        row = self._row(cast("str", values["collection"]), cast("str", values["key"]))
-        await connection.execute(delete(PACK_STATE).where(row))
-        await connection.execute(insert(PACK_STATE).values(values))
+        def replace(connection: Connection) -> None:
+            connection.execute(delete(PACK_STATE).where(row))
+            connection.execute(insert(PACK_STATE).values(values))
+
+        await self._database.write("state.put", replace)
 
     def _values(self, collection: str, key: str, value: JsonValue) -> dict[str, JsonValue]:
         place: dict[str, JsonValue] = {"pack": self._pack, "sandbox": self._sandbox, "user_id": SHARED}

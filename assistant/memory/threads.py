@@ -10,8 +10,7 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 from pydantic_ai import Conversation, ModelMessage, ModelMessagesTypeAdapter
-from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, select, update
 
 from assistant.memory.database import Database
 from assistant.memory.tables import EVENTS, MESSAGES, THREADS, USERS
@@ -102,26 +101,14 @@ class ThreadStore:
         ModelMessagesTypeAdapter.dump_json([])
 
     async def find(self, thread_id: str) -> Thread | None:
-        async with self._database.read("thread.find") as connection:
-            return await _thread(connection, thread_id)
+        return await self._database.read("thread.find", lambda connection: _thread(connection, thread_id))
 
     async def accept(self, said: Said) -> Opened | None:
         """Keep what the user said and read the thread as it was before, all in one transaction.
 
         After this returns the message cannot be lost. Null, and nothing kept, when the user has no such thread in this pack.
         """
-        async with self._database.write("turn.accept") as connection:
-            if said.thread_id is None:
-                thread = await _create(connection, said)
-            else:
-                found = await _thread(connection, said.thread_id)
-                if found is None or (found.user_id, found.pack) != (said.user_id, said.pack):
-                    return None
-                thread = found
-            message = {"thread_id": thread.thread_id, "turn_id": said.turn_id, "role": "user"}
-            await connection.execute(insert(MESSAGES).values(**message, text=said.text, created_at=said.at.isoformat()))
-            stored = await _stored(connection, thread.thread_id, HISTORY_TURNS) if thread.agent else []
-        return Opened(thread=thread, stored=stored)
+        return await self._database.write("turn.accept", lambda connection: _accept(connection, said))
 
     async def finish(self, turn: FinishedTurn, now: datetime) -> None:
         """Keep the answer, the model messages, the events and the thread's new standing, all or nothing."""
@@ -151,16 +138,18 @@ class ThreadStore:
             "pending": None if turn.pending is None else dict(turn.pending),
             "previous_text": turn.previous_text,
         }
-        async with self._database.write("turn.finish") as connection:
-            await connection.execute(insert(MESSAGES).values(answer))
+
+        def write(connection: Connection) -> None:
+            connection.execute(insert(MESSAGES).values(answer))
             if events:
-                await connection.execute(insert(EVENTS), events)
-            await connection.execute(update(THREADS).where(THREADS.c.thread_id == turn.thread_id).values(standing))
+                connection.execute(insert(EVENTS), events)
+            connection.execute(update(THREADS).where(THREADS.c.thread_id == turn.thread_id).values(standing))
+
+        await self._database.write("turn.finish", write)
 
     async def conversation(self, thread_id: str, *, turns: int = HISTORY_TURNS) -> Conversation:
         """The newest `turns` turns that an agent took, as a conversation another can continue, oldest first."""
-        async with self._database.read("thread.load") as connection:
-            stored = await _stored(connection, thread_id, turns)
+        stored = await self._database.read("thread.load", lambda connection: _stored(connection, thread_id, turns))
         return Conversation(messages=_parsed(stored), conversation_id=thread_id)
 
     async def messages(self, thread_id: str) -> list[Message]:
@@ -173,36 +162,49 @@ class ThreadStore:
             MESSAGES.c.outcome,
             MESSAGES.c.created_at,
         )
-        async with self._database.read("thread.messages") as connection:
-            query = select(*columns).where(MESSAGES.c.thread_id == thread_id).order_by(MESSAGES.c.message_id)
-            return [Message(**row) for row in (await connection.execute(query)).mappings()]
+        query = select(*columns).where(MESSAGES.c.thread_id == thread_id).order_by(MESSAGES.c.message_id)
+        rows = await self._database.read("thread.messages", lambda connection: connection.execute(query).mappings().all())
+        return [Message(**row) for row in rows]
 
     async def events(self, turn_id: str) -> list[StoredEvent]:
         """The stored events of a turn in order; tokens and `done` are not stored, the answer is."""
         columns = (EVENTS.c.event_id, EVENTS.c.type, EVENTS.c.t_s, EVENTS.c.data)
-        async with self._database.read("turn.events") as connection:
-            query = select(*columns).where(EVENTS.c.turn_id == turn_id).order_by(EVENTS.c.event_id)
-            return [StoredEvent(**row) for row in (await connection.execute(query)).mappings()]
+        query = select(*columns).where(EVENTS.c.turn_id == turn_id).order_by(EVENTS.c.event_id)
+        rows = await self._database.read("turn.events", lambda connection: connection.execute(query).mappings().all())
+        return [StoredEvent(**row) for row in rows]
 
 
-async def _thread(connection: AsyncConnection, thread_id: str) -> Thread | None:
-    row = (await connection.execute(select(*THREAD_COLUMNS).where(THREADS.c.thread_id == thread_id))).mappings().one_or_none()
+def _accept(connection: Connection, said: Said) -> Opened | None:
+    if said.thread_id is None:
+        thread = _create(connection, said)
+    else:
+        found = _thread(connection, said.thread_id)
+        if found is None or (found.user_id, found.pack) != (said.user_id, said.pack):
+            return None
+        thread = found
+    message = {"thread_id": thread.thread_id, "turn_id": said.turn_id, "role": "user", "text": said.text}
+    connection.execute(insert(MESSAGES).values(**message, created_at=said.at.isoformat()))
+    return Opened(thread=thread, stored=_stored(connection, thread.thread_id, HISTORY_TURNS) if thread.agent else [])
+
+
+def _thread(connection: Connection, thread_id: str) -> Thread | None:
+    row = connection.execute(select(*THREAD_COLUMNS).where(THREADS.c.thread_id == thread_id)).mappings().one_or_none()
     return None if row is None else Thread(**row)
 
 
-async def _create(connection: AsyncConnection, said: Said) -> Thread:
+def _create(connection: Connection, said: Said) -> Thread:
     at = said.at.isoformat()
-    known = await connection.scalar(select(USERS.c.user_id).where(USERS.c.user_id == said.user_id))
+    known = connection.scalar(select(USERS.c.user_id).where(USERS.c.user_id == said.user_id))
     if known is None:
-        await connection.execute(insert(USERS).values(user_id=said.user_id, created_at=at))
+        connection.execute(insert(USERS).values(user_id=said.user_id, created_at=at))
     thread_id = uuid4().hex
     row = {"thread_id": thread_id, "user_id": said.user_id, "pack": said.pack, "created_at": at}
-    await connection.execute(insert(THREADS).values(row))
+    connection.execute(insert(THREADS).values(row))
     return Thread(thread_id=thread_id, user_id=said.user_id, pack=said.pack, agent=None, pending=None, previous_text=None)
 
 
-async def _stored(connection: AsyncConnection, thread_id: str, turns: int) -> list[str]:
-    rows = await connection.execute(
+def _stored(connection: Connection, thread_id: str, turns: int) -> list[str]:
+    rows = connection.execute(
         select(MESSAGES.c.model_messages)
         .where(MESSAGES.c.thread_id == thread_id, MESSAGES.c.model_messages.is_not(None))
         .order_by(MESSAGES.c.message_id.desc())

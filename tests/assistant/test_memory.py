@@ -2,13 +2,14 @@
 
 import asyncio
 import sqlite3
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
 import pytest
 from pydantic_ai import ModelRequest, ModelResponse, TextPart, UserPromptPart
-from sqlalchemy import insert, inspect
+from sqlalchemy import create_engine, func, insert, inspect, select
 from sqlalchemy.exc import IntegrityError
 
 from assistant.errors import StateReadOnly, StoreError
@@ -16,7 +17,7 @@ from assistant.faults import Faults
 from assistant.memory import FinishedTurn, Said, Sandboxes, StoredEvent, StoredState, ThreadStore, open_database
 from assistant.memory import migrate as migrating
 from assistant.memory.migrations import HEAD
-from assistant.memory.tables import METADATA, THREADS
+from assistant.memory.tables import METADATA, THREADS, USERS
 from assistant.telemetry import Telemetry, quantile
 from assistant.wire import Fault, SandboxRequest
 
@@ -26,7 +27,7 @@ SEED = {"books": {"Emma": {"shelf": "A1"}, "Dune": {"shelf": "B2", "tags": ["san
 
 @pytest.fixture
 def url(tmp_path):
-    return f"sqlite+aiosqlite:///{tmp_path}/below/assay.db"
+    return f"sqlite:///{tmp_path}/below/assay.db"
 
 
 @pytest.fixture
@@ -67,9 +68,7 @@ def state(database, sandbox="", faults=()):
 
 class TestSchema:
     async def test_migrations_build_what_the_tables_say(self, database):
-        async with database.read("inspect") as connection:
-            found = await connection.run_sync(describe)
-        assert found == await described_metadata()
+        assert await database.read("inspect", describe) == described_metadata()
 
     def test_head_is_the_newest_migration(self):
         names = sorted(path.name for path in (migrating.FOLDER / "versions").glob("*.py"))
@@ -81,23 +80,21 @@ class TestSchema:
         started = perf_counter()
         async with open_database(url, Telemetry()) as database:
             assert perf_counter() - started < 0.5
-            async with database.read("count") as connection:
-                assert await connection.scalar(insert_count()) == 1
+            assert await database.read("count", lambda connection: connection.scalar(insert_count())) == 1
 
     async def test_every_connection_has_its_pragmas(self, database):
-        async with database.read("a") as first, database.read("b") as second:
-            for connection in (first, second):
-                values = [
-                    (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
-                    for name in ("foreign_keys", "journal_mode", "busy_timeout", "synchronous")
-                ]
-                assert values == [1, "wal", 5000, 1]
+        def look(connection):
+            together.wait(5)
+            names = ("foreign_keys", "journal_mode", "busy_timeout", "synchronous")
+            return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+
+        together = threading.Barrier(2)
+        assert await asyncio.gather(database.read("a", look), database.read("b", look)) == [[1, "wal", 5000, 1]] * 2
 
     async def test_a_thread_without_its_user_is_refused(self, database):
+        row = {"thread_id": "x", "user_id": "nobody", "pack": "desk", "created_at": ""}
         with pytest.raises(IntegrityError):
-            async with database.write("orphan") as connection:
-                row = {"thread_id": "x", "user_id": "nobody", "pack": "desk", "created_at": ""}
-                await connection.execute(insert(THREADS).values(row))
+            await database.write("orphan", lambda connection: connection.execute(insert(THREADS).values(row)))
 
     async def test_a_database_of_a_newer_build_is_left_alone(self, url, tmp_path):
         async with open_database(url, Telemetry()):
@@ -121,17 +118,16 @@ class TestSchema:
             command.downgrade(config, "base")
             return inspect(connection).get_table_names()
 
-        async with database.write("down") as connection:
-            assert await connection.run_sync(down) == ["alembic_version"]
+        assert await database.write("down", down) == ["alembic_version"]
 
     @pytest.mark.parametrize(
         ("bad", "told"),
         [
-            ("sqlite+aiosqlite:////dev/null/x/assay.db", "cannot be made"),
+            ("sqlite:////dev/null/x/assay.db", "cannot be made"),
             ("nonsense", "cannot be read"),
-            ("sqlite+nope:///x", "cannot be read"),
+            ("nope:///x", "cannot be read"),
             ("mysql+notthere://x/y", "not installed|cannot be read"),
-            ("postgresql+asyncpg://u:secret@127.0.0.1:1/x", "not installed|cannot be opened"),
+            ("postgresql+psycopg://u:secret@127.0.0.1:1/x", "not installed|cannot be opened"),
         ],
     )
     async def test_an_unusable_database_is_one_sentence(self, bad, told):
@@ -148,8 +144,6 @@ class TestSchema:
 
 
 def insert_count():
-    from sqlalchemy import func, select
-
     return select(func.count()).select_from(THREADS)
 
 
@@ -167,14 +161,12 @@ def describe(connection):
     }
 
 
-async def described_metadata():
-    from sqlalchemy.ext.asyncio import create_async_engine
-
-    engine = create_async_engine("sqlite+aiosqlite://")
-    async with engine.begin() as connection:
-        await connection.run_sync(METADATA.create_all)
-        found = await connection.run_sync(describe)
-    await engine.dispose()
+def described_metadata():
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        METADATA.create_all(connection)
+        found = describe(connection)
+    engine.dispose()
     return found
 
 
@@ -237,21 +229,41 @@ class TestThreads:
         kept = [len(await threads.messages(thread_id)) for thread_id in ids]
         assert kept == [2] * 40
 
-    async def test_a_cancelled_write_leaves_the_database_usable(self, threads, database):
-        async def interrupted():
-            async with database.write("slow") as connection:
-                row = {"thread_id": "x", "user_id": "nobody", "pack": "desk", "created_at": ""}
-                await connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-                await connection.execute(insert(THREADS).values(row))
-                await asyncio.sleep(30)
+    async def test_a_cancelled_write_ends_whole_and_leaves_the_database_usable(self, threads, database):
+        started, go_on = threading.Event(), threading.Event()
 
-        task = asyncio.create_task(interrupted())
-        await asyncio.sleep(0.05)
+        def slow(connection):
+            connection.execute(insert(USERS).values(user_id="slow", created_at=""))
+            started.set()
+            go_on.wait(5)
+
+        task = asyncio.create_task(database.write("slow", slow))
+        await asyncio.to_thread(started.wait, 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await threads.accept(said("still works"))
-        assert await threads.find("x") is None
+        go_on.set()
+        await threads.accept(said("still works", user_id="slow"))
+        assert [name for name, _ in database.query_durations()] == ["slow", "turn.accept"]
+
+    async def test_a_query_that_raises_writes_nothing(self, database):
+        def breaks(connection):
+            connection.execute(insert(USERS).values(user_id="half", created_at=""))
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            await database.write("breaks", breaks)
+        assert await database.read("count", lambda connection: connection.scalar(select(func.count()).select_from(USERS))) == 0
+
+    async def test_another_process_that_writes_is_waited_for(self, threads, tmp_path):
+        with sqlite3.connect(f"{tmp_path}/below/assay.db", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            waiting = asyncio.create_task(threads.accept(said("patient")))
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+            other.execute("COMMIT")
+            assert (await waiting) is not None
+        other.close()
 
     async def test_queries_are_timed_by_name(self, threads, database):
         thread_id = (await threads.accept(said("q"))).thread.thread_id

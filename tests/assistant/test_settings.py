@@ -18,7 +18,7 @@ def test_an_almost_empty_environment_is_enough():
         agent_models={},
         data_dir=Path("/home/ann/.local/share/assay"),
         cache_dir=Path("/home/ann/.cache/assay"),
-        database_url="sqlite+aiosqlite:////home/ann/.local/share/assay/assay.db",
+        database_url="sqlite:////home/ann/.local/share/assay/assay.db",
         encoder=None,
         ollama_base_url="http://127.0.0.1:11434",
         openai_base_url=None,
@@ -37,7 +37,7 @@ def test_every_setting_can_be_set(tmp_path):
             "ASSAY_MODEL_EMPTY": " ",
             "ASSAY_DATA_DIR": str(tmp_path),
             "ASSAY_CACHE_DIR": "/c",
-            "ASSAY_DATABASE_URL": "postgresql+asyncpg://u:pw@h/d",
+            "ASSAY_DATABASE_URL": "postgresql+psycopg://u:pw@h/d",
             "ASSAY_ENCODER": str(tmp_path),
             "ASSAY_OLLAMA_BASE_URL": "http://gpu:11434/",
             "ASSAY_OPENAI_BASE_URL": "https://x/v1/",
@@ -52,7 +52,7 @@ def test_every_setting_can_be_set(tmp_path):
         agent_models={"safety": "openai-chat:m"},
         data_dir=tmp_path,
         cache_dir=Path("/c"),
-        database_url="postgresql+asyncpg://u:pw@h/d",
+        database_url="postgresql+psycopg://u:pw@h/d",
         encoder=tmp_path,
         ollama_base_url="http://gpu:11434",
         openai_base_url="https://x/v1",
@@ -70,7 +70,7 @@ def test_xdg_folders_win_over_home_when_they_are_absolute():
 
 def test_secrets_are_in_no_repr():
     settings = Settings.from_environ(
-        {**HOME, "ASSAY_OPENAI_API_KEY": "sk-secret", "ASSAY_DATABASE_URL": "postgresql+asyncpg://u:sk-secret@h/d"}
+        {**HOME, "ASSAY_OPENAI_API_KEY": "sk-secret", "ASSAY_DATABASE_URL": "postgresql+psycopg://u:sk-secret@h/d"}
     )
     assert "sk-secret" not in repr(settings)
 
@@ -101,8 +101,7 @@ def test_all_faults_are_told_at_once_with_their_remedies(tmp_path):
     assert caught.value.faults == (
         "ASSAY_DATA_DIR: 'relative' is not an absolute path; give the folder from the root",
         f"ASSAY_CACHE_DIR: '{tmp_path}/file' is not a folder; give a folder",
-        "ASSAY_DATABASE_URL: the scheme 'mysql' is not supported; use one of "
-        "sqlite+aiosqlite, postgresql+asyncpg, postgresql+psycopg",
+        "ASSAY_DATABASE_URL: the scheme 'mysql' is not supported; use one of sqlite, sqlite+aiosqlite, postgresql+psycopg",
         "ASSAY_ENCODER: '/nowhere/at/all' does not exist; give the folder of a sentence encoder, or unset it for the default one",
         "ASSAY_OLLAMA_BASE_URL: not an http(s) URL; give one such as http://127.0.0.1:8000/v1",
         "ASSAY_OPENAI_BASE_URL: not an http(s) URL; give one such as http://127.0.0.1:8000/v1",

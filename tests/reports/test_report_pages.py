@@ -115,7 +115,7 @@ def test_traces_are_linked_once_the_run_is_stored(built: Callable[..., Path]) ->
     assert f"<code>{trace}</code>" in (folder / "report.html").read_text()
     (folder / "track.json").write_text(json.dumps({"tracking_uri": "https://ml.example", "experiment_id": "3"}))
     render_run(folder)
-    link = f'href="https://ml.example/#/experiments/3/traces?selectedEvaluationId={trace}"'
+    link = f'href="https://ml.example/#/experiments/3/traces?selectedEvaluationId={trace}&amp;traceId={trace}"'
     assert link in (folder / "report.html").read_text()
 
 

@@ -175,12 +175,12 @@ class ArgumentReader:
             return moment
         if is_person(parameter):
             return person(text)
-        spoken = quoted(text)
-        if spoken and (parameter.required or overlap(parameter.label, text) > 0):
-            return spoken[0]
         if takes_words(parameter):
-            return None
-        return _keyworded(parameter, text) or self._thing(parameter, text, spent)
+            return next(iter(quoted(text)), None) if parameter.required and overlap(parameter.label, text) > 0 else None
+        named = _keyworded(parameter, text)
+        if named is None and parameter.required:
+            named = next(iter(quoted(text)), None)
+        return named or self._thing(parameter, text, spent)
 
     def _thing(self, parameter: Parameter, text: str, spent: frozenset[str]) -> str | None:
         """The piece of the message closest to what the parameter says it is; an optional parameter needs a close one."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from assistant.models.embedded.choice import ToolScore
 from assistant.models.embedded.conversation import Conversation, Turn
-from assistant.models.embedded.language import is_elliptic, is_greeting, is_thanks
+from assistant.models.embedded.language import content_stems, is_elliptic, is_greeting, is_thanks, stem, word_list
 from assistant.models.embedded.toolbook import ToolCard
 
 EARLIER_TURNS = 6
@@ -30,6 +30,21 @@ def contextual(conversation: Conversation) -> str:
         if not is_elliptic(turn.user) or len(leading) == 3:
             break
     return " ".join([*leading, message])
+
+
+def focus(conversation: Conversation) -> str:
+    """The message, with the follow-ups before it while no subject is named: "and how long?" is about what was last named."""
+    text = conversation.now.user
+    for turn in reversed(conversation.past[-EARLIER_TURNS:]):
+        if content_stems(text) - _MEASURES or not is_elliptic(turn.user):
+            break
+        text = f"{turn.user.strip()} {text}"
+    return text
+
+
+_MEASURES = frozenset(
+    stem(word) for word in word_list("long much many often far high low hot cold soon big old deep more less again")
+)
 
 
 def merged(alone: Sequence[ToolScore], combined: Sequence[ToolScore], conversation: Conversation) -> list[ToolScore]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from assistant.models.embedded.context import focus
 from assistant.models.embedded.conversation import Conversation, ToolResult
 from assistant.models.embedded.evidence import Evidence, read_sources
 from assistant.models.embedded.similarity import Similarity
@@ -78,8 +79,8 @@ def _one(evidence: Evidence, result: ToolResult, conversation: Conversation, que
     sources = read_sources(result.content)
     if result.tool == KNOWLEDGE_TOOL or sources:
         asked = next((value for value in result.arguments.values() if isinstance(value, str)), question)
-        focus = conversation.now.user if conversation.now.user in asked else asked
-        answer = evidence.answer(asked, focus, sources)
+        last = focus(conversation)
+        answer = evidence.answer(asked, last if last in asked else asked, sources)
         return Say(text=answer.text, outcome="answered") if answer else Say.nothing_found()
     return Say(text=_plain(result.content), outcome="answered")
 

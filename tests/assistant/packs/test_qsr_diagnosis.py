@@ -115,6 +115,22 @@ async def test_a_kind_is_known_by_its_words_in_a_store_without_registry(empty_st
     assert result["summary"].startswith("Let's look at the Hobart mixer: mixer will not start.")
 
 
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        ("the MIX OUT light is on", "Let's look at the Taylor soft-serve machine"),
+        ("the pilot went out", "Let's look at the Vulcan fryer"),
+    ],
+)
+async def test_words_that_only_one_kind_has_name_the_kind(store: Any, problem: str, said: str) -> None:
+    assert (await play(store, problem))["summary"].startswith(said)
+
+
+async def test_done_goes_on_when_the_step_was_a_thing_to_do(store: Any) -> None:
+    await play(store, "the mixer won't start", "done")
+    assert store.rows("diagnoses")["thread-1"]["step"] == "plug"
+
+
 async def test_a_machine_without_trees_offers_a_ticket(store: Any) -> None:
     result = await play(store, "the grill is uneven")
     assert not result["found"]

@@ -194,6 +194,8 @@ STEP = Step(
         ("does not work", "no"),
         ("done, what's next?", "done"),
         ("not sure", "unsure"),
+        ("the guard wasn't down. works now", "fixed"),
+        ("no but there are flames", "danger"),
         ("there are sparks!", "danger"),
         ("no, there are no sparks", "no"),
         ("purple", "unclear"),

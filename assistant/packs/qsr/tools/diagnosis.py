@@ -10,18 +10,12 @@ from assistant.deps import TurnDeps
 from assistant.packs.qsr.deps import EquipmentDeps
 from assistant.packs.qsr.tools.diagnosis_trees import FIXED, MAKE_SAFE, End, Kind, Tree, kinds, read_answer, symptom_in, target_of
 from assistant.packs.qsr.tools.machines import machines_meant
-from assistant.packs.qsr.tools.matching import find
+from assistant.packs.qsr.tools.matching import says
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
 from assistant.packs.qsr.tools.phrases import listing, sentence
 from assistant.packs.qsr.tools.rows import Keyed, Row, number, records, text
 
 DIAGNOSES = "diagnoses"
-KIND_WORDS = {
-    "soft-serve": ["soft serve", "softserve", "ice cream machine", "taylor", "shake machine"],
-    "fryer": ["fryer", "deep fryer", "vulcan"],
-    "mixer": ["mixer", "dough mixer", "hobart"],
-    "refrigeration": ["refrigerator", "fridge", "freezer", "cooler", "walk-in", "traulsen", "reach-in", "prep table"],
-}
 
 
 async def start_diagnosis(ctx: RunContext[EquipmentDeps], problem: str) -> Outcome:
@@ -165,8 +159,8 @@ def _kind_meant(problem: str, machines: Sequence[Keyed]) -> Kind | None:
     found = {text(row, "kind") for _, row in machines}
     if len(found) == 1:
         return kinds().get(found.pop())
-    named = find(problem, {kind: {"aliases": [*words]} for kind, words in KIND_WORDS.items()})
-    return kinds()[named[0][0]] if len(named) == 1 else None
+    named = [kind for kind in kinds().values() if says(problem, (*kind.words, *(f"{word}s" for word in kind.words)))]
+    return named[0] if len(named) == 1 else None
 
 
 def _remembered(open_row: Row) -> list[Keyed]:

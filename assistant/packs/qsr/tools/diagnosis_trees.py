@@ -78,8 +78,11 @@ class Tree(_Node):
 
 
 class Kind(_Node):
+    """All trees of one kind of machine. `words` are what people say that only this kind has."""
+
     kind: str
     label: str
+    words: list[str]
     trees: dict[str, Tree]
 
 
@@ -170,7 +173,8 @@ def read_answer(answer: str, step: Step | None = None) -> Reading:
     """What an answer amounts to, whatever its words. With the `step` that was asked about, its own words for yes and no count too,
     and an answer that repeats the question's words without a negation is a yes (`it is in AUTO`)."""
     plain = answer.lower().replace("'", "").replace("’", "")
-    if any(says(clause, _DANGER) and not _NEGATED.search(clause) for clause in re.split(r"[.,;!?]", plain)):
+    affirmed = [clause for clause in re.split(r"[.,;!?]|\bbut\b|\band\b", plain) if not _NEGATED.search(clause)]
+    if any(says(clause, _DANGER) for clause in affirmed):
         return "danger"
     negated = bool(_NEGATED.search(plain))
     hints = step.hints if step and not negated else {}
@@ -178,7 +182,7 @@ def read_answer(answer: str, step: Step | None = None) -> Reading:
         ("unsure", _UNSURE),
         ("still", _STILL),
         ("no", _NOT_WORKING),
-        ("fixed", () if negated else _FIXED),
+        ("fixed", _FIXED if any(says(clause, _FIXED) for clause in affirmed) else ()),
         ("no", _NO),
         ("yes", _YES),
         ("no", hints.get("no", ())),

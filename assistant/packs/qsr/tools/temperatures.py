@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic_ai import RunContext
 
 from assistant.packs.qsr.deps import SafetyDeps
-from assistant.packs.qsr.tools.matching import find, says
+from assistant.packs.qsr.tools.matching import find, says, words
 from assistant.packs.qsr.tools.outcome import Outcome, not_found, told
 from assistant.packs.qsr.tools.phrases import count, names_of, say_day, say_temperature, say_time, sentence, to_fahrenheit
 from assistant.packs.qsr.tools.rows import Keyed, Row, day, next_id, number, text, texts
@@ -111,8 +111,8 @@ def _limit(limits: dict[str, Row], item: str, reading_f: float, check: Check | N
 def _name(item: str, limit: Row) -> str:
     """A short item keeps the user's words beside the limit's name, since a limit may stand for many foods."""
     name = text(limit, "name")
-    short = len(item.split()) <= 3 and item.strip().lower() not in (name.lower(), "")
-    return f"{item.strip()} ({name.lower()})" if short else name
+    adds = 1 <= len(item.split()) <= 3 and not set(words(item)) <= set(words(name))
+    return f"{item.strip()} ({name.lower()})" if adds else name
 
 
 def _say_limit(limit: Row) -> str:

@@ -52,8 +52,7 @@ async def create_service_ticket(ctx: RunContext[EquipmentDeps], problem: str, pr
     if not machine:
         rows = await deps.state.items(MACHINES)
         alike = {key: row for key, row in rows.items() if text(row, "kind") == text(diagnosis, "kind")} or rows
-        ask = _which(names_of(list(alike.items()), joint="or"))
-        return not_found("I need to know the machine to open a ticket.", ask=ask)
+        return not_found("I need to know the machine to open a ticket.", ask=_which(names_of(list(alike.items()), joint="or")))
     known = await deps.state.get(MACHINES, machine) or {}
     what = _problem(problem, text(diagnosis, "symptom_name"), known)
     urgent = priority == "urgent" or (priority is None and (says(problem, URGENT) or diagnosis.get("urgent") is True))
