@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 from time import perf_counter
 from weakref import WeakValueDictionary
 
-import anyio
 import psutil
-from anyio.streams.memory import MemoryObjectSendStream
 
 from assistant.errors import AssistantClosed, UnknownThread, WrongPack
+from assistant.event_queue import EventQueue
 from assistant.memory import Message, StoredEvent
 from assistant.spans import Spans
 from assistant.telemetry import Telemetry
@@ -47,20 +46,19 @@ class Assistant:
         Raises `RequestError` before the first event, and `AssistantClosed` when the assistant is closed meanwhile.
         """
         started = perf_counter()
-        send, receive = anyio.create_memory_object_stream[Event](EVENTS_AHEAD)
-        task = asyncio.create_task(self._play(request, send, started))
+        queue = EventQueue(EVENTS_AHEAD)
+        task = asyncio.create_task(self._play(request, queue, started))
         self._turns.add(task)
         task.add_done_callback(self._turns.discard)
-        with receive:
-            try:
-                async for event in receive:
-                    yield event
-                await asyncio.wait([task])
-                if task.cancelled():
-                    raise AssistantClosed
-                task.result()
-            finally:
-                task.cancel()
+        try:
+            async for event in queue.read():
+                yield event
+            await asyncio.wait([task])
+            if task.cancelled():
+                raise AssistantClosed
+            task.result()
+        finally:
+            task.cancel()
 
     async def reply(self, request: TurnRequest) -> TurnResponse:
         """The whole turn at once. Raises `RequestError`."""
@@ -116,11 +114,13 @@ class Assistant:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def _play(self, request: TurnRequest, send: MemoryObjectSendStream[Event], started: float) -> None:
-        with send:
-            log = TurnLog(send.send, lambda: perf_counter() - started)
+    async def _play(self, request: TurnRequest, queue: EventQueue, started: float) -> None:
+        try:
+            log = TurnLog(queue.send, lambda: perf_counter() - started)
             async with self._alone_in(request.thread_id):
                 await Turn(workings=self._workings, request=request, log=log, spans=Spans()).play()
+        finally:
+            queue.close()
 
     @asynccontextmanager
     async def _alone_in(self, thread_id: str | None) -> AsyncGenerator[None]:

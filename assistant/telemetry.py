@@ -6,9 +6,6 @@ Nothing here exports or logs. Durations are seconds; each series keeps its newes
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Generator
-from contextlib import contextmanager
-from time import perf_counter
 
 
 class Telemetry:
@@ -23,14 +20,6 @@ class Telemetry:
 
     def record(self, name: str, duration_s: float) -> None:
         self._durations.append((name, duration_s))
-
-    @contextmanager
-    def timed(self, name: str) -> Generator[None]:
-        started = perf_counter()
-        try:
-            yield
-        finally:
-            self.record(name, perf_counter() - started)
 
     def durations(self) -> list[tuple[str, float]]:
         """`(name, seconds)` in the order they ended."""

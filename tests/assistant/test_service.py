@@ -12,6 +12,7 @@ from assistant.agents.answer import NO_ANSWER, PARTIAL_ANSWER
 from assistant.agents.executor import ToolExecutor
 from assistant.errors import AssistantClosed, SandboxesClosed, UnknownSandbox, UnknownThread, WrongPack
 from assistant.routing import NO_AGENT, RouteContext
+from assistant.service import EVENTS_AHEAD
 from assistant.wire import (
     CitationEvent,
     DoneEvent,
@@ -408,6 +409,24 @@ async def test_a_reader_who_leaves_stops_the_model(desk):
                 if isinstance(event, TokenEvent):
                     break
         await asyncio.wait_for(stopped.wait(), 5)
+
+
+async def test_a_slow_reader_holds_the_turn_back_and_misses_nothing(desk):
+    said = []
+
+    async def eager(messages, info):
+        for number in range(600):
+            said.append(number)
+            yield f"{number} "
+
+    desk.model = FunctionModel(stream_function=eager)
+    async with desk.open() as assistant, aclosing(assistant.stream(TurnRequest(message="loans"))) as events:
+        await anext(events)
+        await asyncio.sleep(0.2)
+        assert EVENTS_AHEAD - 10 < len(said) < EVENTS_AHEAD + 10
+        rest = [event async for event in events]
+    assert rest[-1].text == "".join(f"{number} " for number in range(600)).strip()
+    assert [event.id for event in rest] == list(range(2, len(rest) + 2))
 
 
 async def test_closing_ends_turns_still_running(desk):

@@ -14,6 +14,7 @@ from assistant.models.embedded.extract.numbers import assign_numbers
 from assistant.models.embedded.extract.spans import after_keyword, informative, person, proper_names, quoted
 from assistant.models.embedded.kinds import is_narrow, is_person, says_choice, takes_words, vocabulary
 from assistant.models.embedded.language import content_stems, core, overlap, stem, words
+from assistant.models.embedded.requests import deed
 from assistant.models.embedded.similarity import Similarity
 from assistant.models.embedded.toolbook import Parameter, ToolCard
 
@@ -106,7 +107,9 @@ class ArgumentReader:
         moment = _moment(parameter, message, today)
         if parameter.pattern is not None:
             return _by_pattern(parameter.pattern, message)
-        return moment if moment is not None or parameter.format in {"date", "date-time", "time"} else core(message)
+        if moment is not None or parameter.format in {"date", "date-time", "time"}:
+            return moment
+        return informative(message) if deed(message) == 1.0 else core(message)
 
     def _from_text(self, card: ToolCard, text: str, today: date | None) -> dict[str, Any]:
         spent = vocabulary(card)
