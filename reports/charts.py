@@ -12,8 +12,8 @@ from html import escape
 from math import ceil, floor, inf, log10
 
 from reports.format import quantity, seconds, share
-from reports.gates.metrics import Unit
 from reports.gates.verdict import GateState
+from reports.records import Unit
 
 Point = tuple[float, float]
 

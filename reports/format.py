@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from math import floor, log10
 
-from reports.gates.metrics import Unit
-from reports.records import Estimate
+from reports.records import Estimate, Unit
 
 NOTHING = "–"
 THIN = "\N{NARROW NO-BREAK SPACE}"

@@ -22,6 +22,8 @@ UNJUDGED_STATES: frozenset[SlotState] = frozenset({"infra_error", "judge_error",
 Suite = Literal["cards", "routing", "load"]
 Stage = Literal["routing", "retrieval", "tool", "model", "judge", "network"]
 Tier = Literal["pr", "nightly", "release"]
+Unit = Literal["share", "seconds", "bytes", "per_second", "count", "yes_no"]
+"""What a metric counts in."""
 
 
 @dataclass(frozen=True, kw_only=True)

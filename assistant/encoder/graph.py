@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -47,7 +47,7 @@ class _Graph:
         self.constants[name] = numpy_helper.from_array(value, name)
         return name
 
-    def step(self, operator: str, *inputs: str, **attributes: object) -> str:
+    def step(self, operator: str, *inputs: str, **attributes: Any) -> str:
         output = f"{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
         return output
@@ -87,7 +87,9 @@ class _Graph:
             level = self.step("Cast", self.step("Gather", self.constant("words", levels), ids), to=TensorProto.FLOAT)
             word = self.step("Mul", level, self.step("Gather", self.constant("words.scale", scales), ids))
         # One text has one segment, so its type embedding is a constant that the positions can carry.
-        places = self.weights["embeddings.position_embeddings.weight"] + self.weights["embeddings.token_type_embeddings.weight"][0]
+        places = (
+            self.weights["embeddings.position_embeddings.weight"] + self.weights["embeddings.token_type_embeddings.weight"][0]
+        )
         length = self.step("Slice", self.step("Shape", ids), *self.indices("length", 1, 2))
         first = self.indices("places", 0)[0]
         place = self.step("Slice", self.constant("positions", places.astype(np.float32)), first, length)
@@ -153,6 +155,6 @@ def build_graph(weights: Weights, shape: BertShape, precision: Precision) -> onn
         ],
         initializer=list(graph.constants.values()),
     )
-    model = cast(onnx.ModelProto, helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10))
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
     onnx.checker.check_model(model)
     return model

@@ -1,6 +1,6 @@
 """Models behind one string: the embedded one, paced ones, and servers that speak the OpenAI or Ollama dialect."""
 
-from assistant.models.names import FORMS, ModelNameError, ModelSettingsSource, resolve_model
-from assistant.models.servers import describe_model
+from assistant.models.names import FORMS, ModelNameError, resolve_model
+from assistant.models.servers import ModelSettingsSource, describe_model
 
 __all__ = ["FORMS", "ModelNameError", "ModelSettingsSource", "describe_model", "resolve_model"]

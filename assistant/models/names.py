@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Protocol
 
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import Model, infer_model
@@ -18,7 +17,7 @@ from assistant.errors import AssistantError
 from assistant.models.capped import CappedModel
 from assistant.models.embedded import EmbeddedModel, TextEncoder
 from assistant.models.paced import PacedModel, PaceError, parse_paced
-from assistant.models.servers import api_root
+from assistant.models.servers import ModelSettingsSource, api_root
 
 FORMS = (
     "embedded",
@@ -31,21 +30,6 @@ FORMS = (
 
 NO_KEY = "no-key"
 """Sent where a server wants no key: the client library insists on a non-empty one."""
-
-
-class ModelSettingsSource(Protocol):
-    """What a model needs of the settings. Base URLs with or without a trailing `/v1`."""
-
-    @property
-    def ollama_base_url(self) -> str | None: ...
-    @property
-    def openai_base_url(self) -> str | None: ...
-    @property
-    def openai_api_key(self) -> str | None: ...
-    @property
-    def max_output_tokens(self) -> int: ...
-    @property
-    def request_timeout_s(self) -> float: ...
 
 
 class ModelNameError(AssistantError):

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import httpx2
 
-if TYPE_CHECKING:
-    from assistant.models.names import ModelSettingsSource
-
 PROBE_TIMEOUT_S = 2.0
+
+
+class ModelSettingsSource(Protocol):
+    """What a model needs of the settings. Base URLs with or without a trailing `/v1`."""
+
+    @property
+    def ollama_base_url(self) -> str | None: ...
+    @property
+    def openai_base_url(self) -> str | None: ...
+    @property
+    def openai_api_key(self) -> str | None: ...
+    @property
+    def max_output_tokens(self) -> int: ...
+    @property
+    def request_timeout_s(self) -> float: ...
 
 
 def api_root(base_url: str) -> str:

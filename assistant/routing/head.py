@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from assistant.encoder import Encoding
 from assistant.routing.lexical import grams, weigh
 
-HEAD_VERSION = 1
+HEAD_VERSION = 2
 NO_AGENT = "none"
 """The label of utterances that no agent should answer."""
 
@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 class Prediction:
     """What the head alone says. `agents` holds every agent, most probable first; probabilities sum to 1.
 
-    `scope` in [0, 1] is the probability of the best intent times the cosine to the nearest training utterance: low far from
+    `scope` in [0, 1] is the probability of the best intent times the cosine to the nearest training utterance: it is low far from
     anything trained.
     """
 
@@ -38,31 +38,29 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """`dense` (inputs, intents) and `bias` (intents,) act on `dense_input`; `lexical` (buckets, intents) on weighed n-grams.
+    """Kernel ridge regression over intents: sum of a Gaussian kernel on the encoder's vectors and a linear one on n-grams.
 
-    `temperature` (1,) divides the summed logits; `scope_floor` (1,) is the scope below which a text is out of scope;
-    `neighbours` (utterances, hidden) are the training embeddings.
+    `centre` (inputs,) and `projection` (inputs, space) take a dense input into the space of `points` (utterances, space), all of
+    unit length; `dual` (utterances, intents) weighs the similarity to each. `lexical` (buckets, intents) acts on weighed n-grams.
+    `temperature` (1,) divides the summed logits; below `scope_floor` (1,) a text is out of scope.
     """
 
     intents: NDArray[np.str_]
     agents: NDArray[np.str_]
-    dense: Floats
-    bias: Floats
+    centre: Floats
+    projection: Floats
+    points: Floats
+    dual: Floats
     lexical: Floats
     rarity: Floats
     temperature: Floats
     scope_floor: Floats
-    neighbours: Floats
-
-    def logits(self, text: str, encoding: Encoding) -> Floats:
-        buckets, counts = grams(text)
-        lexical = weigh(buckets, counts, self.rarity) @ self.lexical[buckets]
-        return dense_input(encoding) @ self.dense + self.bias + lexical
 
     def predict(self, text: str, encoding: Encoding) -> Prediction:
-        probabilities = softmax(self.logits(text, encoding) / self.temperature[0])
-        nearest = float((self.neighbours @ encoding.embedding).max())
-        return self.roll_up(probabilities, max(0.0, nearest))
+        cosines = self.points @ project(dense_input(encoding), self.centre, self.projection)
+        buckets, counts = grams(text)
+        logits = kernel(cosines) @ self.dual + weigh(buckets, counts, self.rarity) @ self.lexical[buckets]
+        return self.roll_up(softmax(logits / self.temperature[0]), max(0.0, float(cosines.max())))
 
     def roll_up(self, probabilities: Floats, nearest: float) -> Prediction:
         """Intents (their probabilities in the order of `intents`) summed up to agents."""
@@ -108,6 +106,17 @@ class Head:
 def dense_input(encoding: Encoding) -> Floats:
     """Features and embedding side by side."""
     return np.concatenate([encoding.features, encoding.embedding])
+
+
+def project(dense: Floats, centre: Floats, projection: Floats) -> Floats:
+    """Dense inputs, one per row or a single one, in the kernel's space, of unit length."""
+    inside = (dense - centre) @ projection
+    return inside / np.maximum(np.linalg.norm(inside, axis=-1, keepdims=True), np.float32(1e-6))
+
+
+def kernel(cosines: Floats) -> Floats:
+    """A Gaussian kernel between vectors of unit length: exp(cosine - 1)."""
+    return np.exp(cosines - np.float32(1.0))
 
 
 def softmax(logits: Floats) -> Floats:

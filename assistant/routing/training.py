@@ -1,36 +1,39 @@
-"""Trains an intent head and calibrates it on utterances it has not seen."""
+"""Trains an intent head in closed form and calibrates it on utterances it has not seen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assistant.encoder import SentenceEncoder
-from assistant.routing.head import NO_AGENT, Floats, Head, dense_input, softmax
+from assistant.routing.head import NO_AGENT, Floats, Head, dense_input, kernel, project, softmax
 from assistant.routing.lexical import BUCKETS, grams, weigh
 from assistant.routing.utterances import Utterance
 
-TRAINER_VERSION = 1
+TRAINER_VERSION = 2
 FOLDS = 4
-DENSE_STRENGTH = 30.0
-LEXICAL_STRENGTH = 30.0
-LEXICAL_SHARE = 0.5
+SPACE = 384
+RIDGE = 0.1
+LEXICAL_SHARE = 0.1
+LOGIT_SCALE = 8.0
+"""Regression targets are 0 and 1; this brings them to the range of logits, so that temperatures stay near 1."""
+
 REJECTED_SHARE = 0.005
 """The share of unseen in-scope utterances that the scope floor may reject."""
 
-TEMPERATURES = np.geomspace(0.25, 4.0, 61)
+TEMPERATURES = np.geomspace(0.125, 4.0, 81)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Inputs:
-    """One row per utterance: dense inputs, unit embeddings, n-gram buckets and counts, intent numbers, fold numbers."""
+    """One row per utterance: dense inputs, n-gram buckets and damped counts, intent numbers, fold numbers."""
 
     dense: Floats
-    embeddings: Floats
+    hidden: int
     grams: list[tuple[NDArray[np.intp], Floats]]
     targets: NDArray[np.intp]
     folds: NDArray[np.intp]
@@ -38,8 +41,10 @@ class _Inputs:
 
 @dataclass(frozen=True, kw_only=True)
 class _Fit:
-    dense: Floats
-    bias: Floats
+    centre: Floats
+    projection: Floats
+    points: Floats
+    dual: Floats
     lexical: Floats
     rarity: Floats
 
@@ -49,7 +54,7 @@ class HeldOut:
     """Predictions for every utterance by a head that saw neither it nor its family.
 
     `logits` float32 (utterances, intents), columns in the order of `intents`; `nearest` (utterances,), the cosine to the nearest
-    utterance of another fold.
+    utterance of another fold; `targets` (utterances,), the true columns.
     """
 
     intents: list[str]
@@ -69,13 +74,14 @@ def train(utterances: Sequence[Utterance], encoder: SentenceEncoder) -> Head:
     return Head(
         intents=np.array(intents),
         agents=np.array(agents),
-        dense=fit.dense,
-        bias=fit.bias,
+        centre=fit.centre,
+        projection=fit.projection,
+        points=fit.points,
+        dual=fit.dual,
         lexical=fit.lexical,
         rarity=fit.rarity,
         temperature=np.array([temperature], dtype=np.float32),
         scope_floor=np.array([_scope_floor(held_out, temperature)], dtype=np.float32),
-        neighbours=inputs.embeddings,
     )
 
 
@@ -115,7 +121,7 @@ def _prepare(utterances: Sequence[Utterance], intents: Sequence[str], encoder: S
     number = {intent: index for index, intent in enumerate(intents)}
     return _Inputs(
         dense=np.stack([dense_input(encoding) for encoding in encodings]),
-        embeddings=np.stack([encoding.embedding for encoding in encodings]),
+        hidden=len(encodings[0].embedding),
         grams=[grams(item.text) for item in utterances],
         targets=np.array([number[item.intent] for item in utterances], dtype=np.intp),
         folds=_folds(utterances),
@@ -135,43 +141,47 @@ def _folds(utterances: Sequence[Utterance]) -> NDArray[np.intp]:
 
 
 def _hold_out(inputs: _Inputs, intents: list[str], agents: list[str]) -> HeldOut:
-    logits = np.full((len(inputs.targets), len(intents)), -30.0, dtype=np.float32)
+    logits = np.zeros((len(inputs.targets), len(intents)), dtype=np.float32)
     nearest = np.zeros(len(inputs.targets), dtype=np.float32)
     for fold in range(FOLDS):
         seen, unseen = np.flatnonzero(inputs.folds != fold), np.flatnonzero(inputs.folds == fold)
         if not len(unseen):
             continue
         fit = _fit(inputs, seen, len(intents))
-        lexical = _matrix(inputs, unseen, fit.rarity) @ fit.lexical
-        logits[unseen] = inputs.dense[unseen] @ fit.dense + fit.bias + lexical
-        nearest[unseen] = np.maximum((inputs.embeddings[unseen] @ inputs.embeddings[seen].T).max(axis=1), 0)
+        cosines = project(inputs.dense[unseen], fit.centre, fit.projection) @ fit.points.T
+        logits[unseen] = kernel(cosines) @ fit.dual + _matrix(inputs, unseen, fit.rarity) @ fit.lexical
+        nearest[unseen] = np.maximum(cosines.max(axis=1), 0)
     return HeldOut(intents=intents, agents=agents, logits=logits, nearest=nearest, targets=inputs.targets)
 
 
 def _fit(inputs: _Inputs, rows: NDArray[np.intp], classes: int) -> _Fit:
-    from sklearn.linear_model import LogisticRegression
+    """Solves (K + ridge I) dual = centred targets, K the sum of both kernels. Centring leaves the intents' shares of the file out."""
+    from scipy.linalg import solve
 
+    centre, projection = _space(inputs.dense[rows], inputs.hidden)
+    points = project(inputs.dense[rows], centre, projection)
     rarity = _rarity(inputs, rows)
-    targets = inputs.targets[rows]
-    present = np.unique(targets)
-    centre, scale = _standard(inputs.dense[rows], inputs.embeddings.shape[1])
-    dense = LogisticRegression(C=DENSE_STRENGTH, max_iter=400, tol=1e-3).fit((inputs.dense[rows] - centre) * scale, targets)
-    lexical = LogisticRegression(C=LEXICAL_STRENGTH, max_iter=400, tol=1e-3).fit(_matrix(inputs, rows, rarity), targets)
-    weights = np.zeros((inputs.dense.shape[1], classes), dtype=np.float32)
-    bias = np.full(classes, -30.0, dtype=np.float32)
-    table = np.zeros((BUCKETS, classes), dtype=np.float32)
-    weights[:, present] = scale[:, None] * cast("Floats", dense.coef_).T
-    bias[present] = dense.intercept_ + LEXICAL_SHARE * lexical.intercept_ - centre @ weights[:, present]
-    table[:, present] = LEXICAL_SHARE * cast("Floats", lexical.coef_).T
-    return _Fit(dense=weights, bias=bias, lexical=table, rarity=rarity)
+    matrix = _matrix(inputs, rows, rarity)
+    system = kernel(points @ points.T)
+    system += np.float32(LEXICAL_SHARE) * (matrix @ matrix.T).toarray()
+    system[np.diag_indices(len(rows))] += np.float32(RIDGE)
+    wanted = np.eye(classes, dtype=np.float32)[inputs.targets[rows]]
+    wanted -= wanted.mean(axis=0)
+    dual = np.float32(LOGIT_SCALE) * cast("Floats", solve(system, wanted, assume_a="pos", overwrite_a=True))
+    lexical = np.asarray(np.float32(LEXICAL_SHARE) * (matrix.T @ dual), dtype=np.float32)
+    return _Fit(centre=centre, projection=projection, points=points, dual=dual, lexical=lexical, rarity=rarity)
 
 
-def _standard(dense: Floats, hidden: int) -> tuple[Floats, Floats]:
-    """Centre and factor per column that give features and embedding, `hidden` columns, a mean squared length of 1 each."""
-    deviation = dense.std(axis=0) + np.float32(1e-4)
+def _space(dense: Floats, hidden: int) -> tuple[Floats, Floats]:
+    """Centre and projection onto the main axes of the inputs, after features and embedding (the last `hidden` columns) were given
+    equal weight."""
+    centre = dense.mean(axis=0)
     width = np.full(dense.shape[1], dense.shape[1] - hidden, dtype=np.float32)
     width[-hidden:] = hidden
-    return dense.mean(axis=0), (1.0 / (deviation * np.sqrt(width))).astype(np.float32)
+    scale = 1.0 / ((dense.std(axis=0) + np.float32(1e-4)) * np.sqrt(width))
+    scaled = (dense - centre) * scale
+    axes = np.linalg.eigh(scaled.T @ scaled).eigenvectors[:, ::-1][:, :SPACE]
+    return centre, np.ascontiguousarray(scale[:, None] * axes, dtype=np.float32)
 
 
 def _rarity(inputs: _Inputs, rows: NDArray[np.intp]) -> Floats:
@@ -182,7 +192,8 @@ def _rarity(inputs: _Inputs, rows: NDArray[np.intp]) -> Floats:
     return (np.log((1 + len(rows)) / (1 + frequency)) + 1).astype(np.float32)
 
 
-def _matrix(inputs: _Inputs, rows: NDArray[np.intp], rarity: Floats):
+def _matrix(inputs: _Inputs, rows: NDArray[np.intp], rarity: Floats) -> Any:
+    """Weighed n-grams as a sparse matrix (rows, buckets)."""
     from scipy.sparse import csr_matrix
 
     found = [inputs.grams[row] for row in rows]

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import socket
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -71,7 +72,7 @@ def chat(pack: str, model: str | None, thread: str | None) -> None:
 
     async def talk() -> None:
         async with open_assistant(settings, pack=pack) as assistant:
-            await run_chat(assistant, console, ask=ask_at(console), thread_id=thread)
+            await run_chat(assistant, console, ask=ask_at(console, sys.stdin.fileno()), thread_id=thread)
 
     asyncio.run(talk())
 

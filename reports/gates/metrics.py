@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
 
-Unit = Literal["share", "seconds", "bytes", "per_second", "count", "yes_no"]
+from reports.records import Unit
 
 
 @dataclass(frozen=True, kw_only=True)

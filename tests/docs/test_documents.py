@@ -21,7 +21,12 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
-    return [(str(page.relative_to(ROOT)), body) for page in PAGES for kind, body in BLOCK.findall(page.read_text()) if kind == language]
+    return [
+        (str(page.relative_to(ROOT)), body)
+        for page in PAGES
+        for kind, body in BLOCK.findall(page.read_text())
+        if kind == language
+    ]
 
 
 @pytest.mark.parametrize(("page", "body"), blocks("bash"))

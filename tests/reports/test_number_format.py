@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reports import format as form
-from reports.gates.metrics import Unit
-from reports.records import Estimate
+from reports.records import Estimate, Unit
 
 
 @pytest.mark.parametrize(
