@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 from pydantic_ai import ModelMessage, ModelRequest, ToolReturnPart, UserPromptPart
@@ -207,7 +206,3 @@ class Desk:
 def desk(desk_folder: Path, tmp_path: Path) -> Desk:
     settings = Settings.from_environ({"ASSAY_DATA_DIR": f"{tmp_path}/data", "ASSAY_CACHE_DIR": f"{tmp_path}/cache"})
     return Desk(settings=settings, pack=Pack.load(desk_folder))
-
-
-def tool_call(name: str, arguments: str = "{}") -> DeltaToolCall:
-    return DeltaToolCall(name=name, json_args=dedent(arguments))

@@ -17,22 +17,19 @@ async def people_named(deps: TurnDeps, phrase: str) -> list[Keyed]:
     return mentioned(phrase, {key: {**row, "aliases": [*_given(row)]} for key, row in rows.items()})
 
 
-async def person_named(deps: TurnDeps, phrase: str) -> Keyed | None:
-    """The first person the phrase names; a typing slip or a family name alone is enough when nobody is named outright."""
+async def everyone_named(deps: TurnDeps, phrase: str) -> list[Keyed]:
+    """Everyone the phrase names; a typing slip or a family name alone is enough when nobody is named outright and one fits."""
     named = await people_named(deps, phrase)
     if named:
-        return named[0]
-    near = find(phrase, await deps.state.items(PEOPLE))
-    return near[0] if len(near) == 1 else None
-
-
-async def person_or_user(deps: TurnDeps, phrase: str) -> Keyed | None:
-    """The person named, or the user when the words speak of themselves or name nobody."""
-    named = await person_named(deps, phrase)
-    if named:
         return named
-    row = await deps.state.get(PEOPLE, deps.user_id)
-    return (deps.user_id, row) if row is not None else None
+    near = find(phrase, await deps.state.items(PEOPLE))
+    return near if len(near) == 1 else []
+
+
+async def person_named(deps: TurnDeps, phrase: str) -> Keyed | None:
+    """The first person the phrase names."""
+    named = await everyone_named(deps, phrase)
+    return named[0] if named else None
 
 
 async def unknown_person(deps: TurnDeps, phrase: str) -> Outcome:
