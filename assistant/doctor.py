@@ -114,18 +114,18 @@ def _unknown(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _agents() -> set[str]:
     names: set[str] = set()
-    for name in shipped_packs():
+    for folder in shipped_packs().values():
         try:
-            names |= set(Pack.load(name).agents)
+            names |= set(Pack.load(folder).agents)
         except PackError:
             continue
     return names
 
 
 def _packs() -> Iterator[Finding]:
-    for name in shipped_packs():
+    for name, folder in shipped_packs().items():
         try:
-            pack = Pack.load(name)
+            pack = Pack.load(folder)
         except PackError as error:
             yield Finding(setting=f"pack {name}", value="unusable", state="missing", remedy="; ".join(map(str, error.faults)))
         else:

@@ -27,7 +27,6 @@ class ToolExecutor(WrapperToolset[TurnDeps]):
 
     spans: Spans
     faults: Faults
-    timeout_s: float = TOOL_TIMEOUT_S
 
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[TurnDeps], tool: ToolsetTool[TurnDeps]
@@ -35,7 +34,7 @@ class ToolExecutor(WrapperToolset[TurnDeps]):
         with self.spans.during("tool", ctx.tool_call_id or ""):
             await self._inject(name)
             try:
-                async with asyncio.timeout(self.timeout_s):
+                async with asyncio.timeout(TOOL_TIMEOUT_S):
                     return await self.wrapped.call_tool(name, tool_args, ctx, tool)
             except (ModelRetry, ToolFailed, CallDeferred, ApprovalRequired, AgentRunError):
                 raise

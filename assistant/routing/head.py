@@ -14,6 +14,11 @@ from assistant.encoder import Encoding
 from assistant.routing.lexical import grams, weigh
 
 HEAD_VERSION = 2
+"""The layout of a stored head."""
+
+TRAINER_VERSION = 3
+"""Changes whenever training or the vectors it stores would come out differently."""
+
 NO_AGENT = "none"
 """The label of utterances that no agent should answer."""
 

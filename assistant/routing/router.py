@@ -10,13 +10,10 @@ from pathlib import Path
 from time import perf_counter
 
 from assistant.encoder import SentenceEncoder, write_atomically
-from assistant.routing.head import HEAD_VERSION, NO_AGENT, Head, Prediction
-from assistant.routing.stickiness import pull, read_form
+from assistant.routing.head import NO_AGENT, TRAINER_VERSION, Head, Prediction
+from assistant.routing.stickiness import LEANS, pull, read_form
 from assistant.routing.utterances import FILE_NAME, read_utterances
 from assistant.wire import RouteStage
-
-CONTEXT_PULL = 1.5
-"""From this pull on, a message is also read together with the one before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +49,11 @@ class Router:
     def load(cls, pack: Path, encoder: SentenceEncoder, cache_dir: Path) -> Router:
         """The router of a pack folder or of an utterances file; trains it when `cache_dir` has none for these utterances.
 
-        Training needs scikit-learn and takes seconds; several processes may do it at once. Raises `RoutingDataError`.
+        Training needs SciPy and takes seconds; several processes may do it at once. Raises `RoutingDataError`.
         """
         file = pack / FILE_NAME if pack.is_dir() else pack
         content = file.read_bytes() if file.is_file() else b""
-        key = hashlib.sha256(f"{encoder.fingerprint} {HEAD_VERSION} ".encode() + content).hexdigest()[:24]
+        key = hashlib.sha256(f"{encoder.fingerprint} {TRAINER_VERSION} ".encode() + content).hexdigest()[:24]
         cached = cache_dir / f"router-{key}.npz"
         head = Head.from_file(cached)
         if head is None:
@@ -94,16 +91,17 @@ class Router:
         current = context.current_agent
         if current is None or current not in dict(prediction.agents):
             return self._alone(prediction)
-        strength = pull(read_form(text), pending=context.pending)
+        form = read_form(text)
+        strength = pull(form, pending=context.pending)
         if current == NO_AGENT:
             strength = min(strength, 1.0)
         agents = dict(prediction.agents)
-        if context.previous_text and strength >= CONTEXT_PULL:
+        if context.previous_text and pull(form, pending=False) >= LEANS:
             joined = dict(self.predict(f"{context.previous_text} {text}").agents)
             agents = {agent: 0.5 * (share + joined[agent]) for agent, share in agents.items()}
         ranked = _lean(agents, current, strength)
         if ranked[0][0] == prediction.agent:
-            return (ranked, "head")
+            return ranked, "head"
         return ranked, "pending" if context.pending else "sticky"
 
     def _alone(self, prediction: Prediction) -> tuple[list[tuple[str, float]], RouteStage]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def report(folder: Path) -> None:
 @click.command()
 @click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
-def ui(runs: Path, port: int) -> int:
+def ui(runs: Path, port: int) -> None:
     """Open MLflow on the ledger of the run folders.
 
     \b
@@ -72,4 +72,5 @@ def ui(runs: Path, port: int) -> int:
     if not runs.is_dir():
         raise UsageError(f"--runs {runs}: no such folder; run `assay release` first")
     click.echo(f"MLflow on http://127.0.0.1:{port} (Ctrl-C stops)", err=True)
-    return subprocess.call(ui_command(runs, port=port))
+    command = ui_command(runs, port=port)
+    os.execv(command[0], command)  # so that a signal meant for the page reaches it

@@ -10,7 +10,8 @@ from assistant.settings import Settings
 
 
 @pytest.fixture
-def findings(tmp_path, monkeypatch):
+def findings(tmp_path, desk_folder, monkeypatch):
+    monkeypatch.setattr(doctor, "shipped_packs", lambda: {"desk": desk_folder})
     monkeypatch.setattr(doctor, "locate", lambda path: type("Files", (), {"folder": path or tmp_path})())
 
     def look(**environ):
@@ -25,7 +26,7 @@ def test_a_fresh_machine_is_well(findings):
     assert {finding.state for finding in found.values()} == {"ok"}
     assert all(finding.remedy == "" for finding in found.values())
     assert found["ASSAY_MODEL"].value == "embedded"
-    assert "pack qsr" in found
+    assert "pack desk" in found
 
 
 def test_secrets_are_masked(findings):
@@ -42,7 +43,7 @@ def test_a_missing_driver_is_named(findings, monkeypatch):
 
 
 def test_an_openai_model_needs_a_key_or_a_server_of_its_own(findings):
-    row = findings(ASSAY_MODEL_SAFETY="openai-chat:gpt-x")["ASSAY_OPENAI_API_KEY"]
+    row = findings(ASSAY_MODEL_LOANS="openai-chat:gpt-x")["ASSAY_OPENAI_API_KEY"]
     assert (row.state, row.value) == ("missing", "(not set)") and "ASSAY_OPENAI_BASE_URL" in row.remedy
     own = findings(ASSAY_MODEL="openai-chat:m", ASSAY_OPENAI_BASE_URL="http://127.0.0.1:1/v1")
     assert own["ASSAY_OPENAI_API_KEY"].state == "ok"
@@ -69,10 +70,10 @@ def test_a_missing_encoder_is_told_with_its_remedy(findings, monkeypatch):
 
 
 def test_misspelt_names_are_found(findings):
-    found = findings(ASSAY_MODLE="x", ASSAY_MODEL_NOBODY="embedded", ASSAY_MODEL_SAFETY="embedded")
+    found = findings(ASSAY_MODLE="x", ASSAY_MODEL_NOBODY="embedded", ASSAY_MODEL_LOANS="embedded")
     assert found["ASSAY_MODLE"].remedy == "this name has no effect; check its spelling"
-    assert "safety" in found["ASSAY_MODEL_NOBODY"].remedy
-    assert found["ASSAY_MODEL_SAFETY"].state == "ok"
+    assert "loans" in found["ASSAY_MODEL_NOBODY"].remedy
+    assert found["ASSAY_MODEL_LOANS"].state == "ok"
 
 
 def test_a_broken_pack_is_told(findings, monkeypatch):
@@ -80,5 +81,5 @@ def test_a_broken_pack_is_told(findings, monkeypatch):
         raise PackError([PackFault(file="pack.yaml", field="version", fault="missing")])
 
     monkeypatch.setattr(Pack, "load", broken)
-    row = findings()["pack qsr"]
+    row = findings()["pack desk"]
     assert (row.state, row.remedy) == ("missing", "pack.yaml: version: missing")

@@ -9,7 +9,6 @@ from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 from pydantic_ai.toolsets import FunctionToolset
 
 from assistant.agents.answer import NO_ANSWER, PARTIAL_ANSWER
-from assistant.agents.executor import ToolExecutor
 from assistant.errors import AssistantClosed, SandboxesClosed, UnknownSandbox, UnknownThread, WrongPack
 from assistant.routing import NO_AGENT, RouteContext
 from assistant.service import EVENTS_AHEAD
@@ -278,7 +277,7 @@ async def test_what_a_tool_raises_stays_inside_but_is_logged(desk, caplog):
 
 
 async def test_a_tool_that_never_ends_is_given_up(desk, monkeypatch):
-    monkeypatch.setattr(ToolExecutor, "timeout_s", 0.02)
+    monkeypatch.setattr("assistant.agents.executor.TOOL_TIMEOUT_S", 0.02)
     desk.script = apologise
 
     async def stuck(*args):

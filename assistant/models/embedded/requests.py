@@ -3,63 +3,108 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-from assistant.models.embedded.language import core
+from assistant.models.embedded.plain import phrases, plain, unquoted
 
 _LOOK_UP = re.compile(
-    r"^\W*(?:show|list|find|get(?! (?:rid|someone))|look|see|display|tell|which|what|when|where|who|how|is|are|do|does|did|has|have|was|were|any|status|"
-    r"can i|can we|read|give me|repeat|check(?! off))\b|\?\s*$",
+    r"^\W*(?:show|list|find|get(?! (?:rid|some(?:one|body)|a |an ))|look|see|display|tell|which|what|when|where|who|whose|why|how|is|are|am|do|does|did|has|have|had|"
+    r"was|were|any|status|can (?:i|we|he|she|they|it|this|that|some\w*|any\w*|an?|the)|could (?:i|we|he|she|they|it)|should|may|must|will|would|isn't|aren't|doesn't|"
+    r"don't (?:i|we|they)|read|give me|repeat|check(?! off))\b|\?\s*$",
     re.IGNORECASE,
 )
 _DO = re.compile(
-    r"^\W*(?:please )?(?:log|record|note|mark|write|add|file|update|close|create|open|book|tick|put|enter|report|move|set|make|start|order|place|"
-    r"cancel|change|remove|delete|submit|register|schedule|assign|give|rate|evaluate|swap|save|complete|finish|sign|call|send|reorder|count|stop|forget|"
-    r"check off|buy|sell|turn|restart|reset|enable|disable|transfer|reserve|approve|upload|publish|rename|clear)\b",
+    r"^\W*(?:log|record|note|mark|write|add|file|update|close|create|open|book|tick|put|enter|report|move|set|make|start|order|place|cancel|change|"
+    r"remove|delete|submit|register|schedule|assign|give(?! me)|rate|evaluate|swap|trade|save|complete|finish|sign|call|send|reorder|count|stop|forget|"
+    r"check off|buy|sell|turn|restart|reset|enable|disable|transfer|reserve|approve|upload|publish|rename|clear|quiz|test|"
+    r"get (?:some(?:one|body)|an?\b))\b(?!(?:'s)? (?:is|are|was|were|has|won't|doesn't|keeps?)\b)",
     re.IGNORECASE,
 )
 _PUT_DOWN = re.compile(
-    r"\b(?:(?:write|note|log|record|mark|put|take|tick|jot) (?:it|this|that|them)\b|in the (?:log|records?)\b|on (?:the )?record\b)",
+    r"\b(?:(?:write|note|log|record|mark|put|tick|check|jot|report|save|enter|file) (?:it|this|that|them|him|her)\b|tick (?:\w+ ){1,3}off\b|in the (?:log|records?)\b|"
+    r"on (?:the )?record\b)",
     re.IGNORECASE,
 )
+_NO_ORDER = re.compile(r"\b(?:how|what|when|where|why|who|should|must|do|does|did|can|could|may|might|to) (?:do |should |can |must )?(?:i|we|you|he|she|they)?\b[^,.;]{0,25}$")
 _DONE = re.compile(
-    r"\b(?:passed|finished|completed|done|renewed|received|cleaned|changed|i did|(?:was|were) (?:done|made|cleaned|checked)|we (?:got|have)|"
-    r"is (?:done|complete|finished)|reached)\b",
+    r"\b(?:passed|finished|completed|done|renewed|received|cleaned|changed|counted|scored|(?:i|we|he|she|they)(?:'ve| have)? (?:just )?did|we (?:got|have)|reached|"
+    r"(?:is|are|was|were|been|got|am) (?:all |just |now )?(?:done|made|complete|finished|out|\w{3,}(?:ed|pt|wn|nt)))\b",
     re.IGNORECASE,
 )
 _GENERAL = re.compile(
-    r"\b(?:how (?:to|often)|how (?:much|long|many|hot|cold|high|low) (?:should|can|may|must|do|does)|should|must|may|allowed|why|what (?:is|are) (?:a|an|the)\b|"
-    r"what (?:must|should|may|if|to|happens|does)|when (?:to|must|should|does|may|is)|who (?:may|must|should|needs)|which\b.*\b(?:should|must|may)|safe to|"
-    r"difference|means?\b|signs? of|rules?|how do (?:i|we|you))\b",
+    r"\b(?:how (?:to|often|fast|soon|early)|how (?:much|long|many|hot|cold|high|low|strong) (?:should|can|may|must|do|does|is an?|are|till|until|before)|how long|"
+    r"should|must|may|allowed|why|what (?:is|are) (?:a|an|the)\b|what (?:must|should|may|if|to|happens|does (?:an?|it|the|this))|when (?:to|must|should|may)|"
+    r"when (?:do|can) (?:i|we|you|he|she|they|some\w+)|who (?:may|must|should|needs)|which\b.*\b(?:should|must|may)|safe to|difference|means?\b|signs? of|rules?|"
+    r"how do (?:i|we|you)|(?:have|has|needs?|supposed) to|normally|usually|generally|at least|at most|minimum|maximum|can (?:i|we|he|she|they|you|some\w+|any\w+|an?)|"
+    r"does an?|before or after|okay to|ok to|ok\?)|^(?:say|suppose|imagine|assume|assuming)\b|^if\b",
     re.IGNORECASE,
 )
+_GENERAL_TOLD = re.compile(
+    r"\b(?:how to|what to do|difference|means?|signs? of|rules?|why|steps|procedure|process|policy|minimum|maximum)\b|^if\b|^what if\b", re.IGNORECASE
+)
 _PRESENT = re.compile(
-    r"\b(?:my|our|today|tonight|tomorrow|yesterday|now|currently|(?:is|are|have) left|left\?|this (?:week|month|morning)|last|next (?:week|month)|do we|have we|did we|any|status|"
-    r"so far|latest|show|list)\b",
+    r"\b(?:my|our|today|tonight|tomorrow|yesterday|now|currently|(?:is|are|have) left|left\?|this (?:week|month|morning)|last|next (?:week|month)|do we (?:have|still|need)|have we|did we|are we|any|status|"
+    r"so far|latest|show|list|yet|already|overdue)\b",
     re.IGNORECASE,
 )
 _PARTICULAR = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+|\d|['’]s\b")
 
 
+@lru_cache(maxsize=4096)
 def deed(text: str) -> float:
-    """1: asks to do or to put down something. 0.7: tells of something done. -1: asks to look something up. 0: no cue."""
-    asked = core(text)
-    if _PUT_DOWN.search(text):
+    """1: asks to do or to put down something. 0.7: tells of something done. -1: asks to look something up. 0: no cue.
+
+    What is quoted asks for nothing. Of an order and a question in one message the later one counts.
+    """
+    bare = unquoted(text)
+    spoken = plain(bare)
+    if puts_down(spoken):
         return 1.0
-    if _LOOK_UP.search(asked):
-        return -1.0
-    if _DO.search(asked):
-        return 1.0
-    return 0.7 if _DONE.search(text) else 0.0
+    cue = 0.0
+    for phrase in phrases(bare):
+        if _LOOK_UP.search(phrase):
+            cue = -1.0
+        elif _DO.search(phrase):
+            cue = 1.0
+    if cue == 0.0:
+        cue = -1.0 if bare.rstrip().endswith("?") else 0.7 if _DONE.search(spoken) else 0.0
+    return cue
+
+
+def puts_down(text: str) -> bool:
+    """Whether something is to be written down ("log it", "put that in"), and not asked whether or how to."""
+    found = _PUT_DOWN.search(text)
+    return found is not None and _NO_ORDER.search(text[: found.start()].lower()) is None
+
+
+def orders(text: str) -> tuple[str, ...]:
+    """The pieces of a message that say what to do or to look up, without what is told around them."""
+    return tuple(phrase for phrase in phrases(unquoted(text)) if _DO.search(phrase) or _LOOK_UP.search(phrase))
+
+
+def asks(text: str) -> bool:
+    """Whether a message asks something and orders nothing."""
+    return deed(text) == -1.0 and any(_QUESTION.search(phrase) for phrase in phrases(unquoted(text)))
+
+
+_QUESTION = re.compile(
+    r"^\W*(?:which|what|when|where|who|whose|why|how|is|are|am|do|does|did|has|have|had|was|were|any|can|could|should|may|must|will|would|isn't|aren't|doesn't|"
+    r"don't (?:i|we|they))\b|\?\s*$|\b(?:same|or not|or what)\W*$|\bwhat do\b",
+    re.IGNORECASE,
+)
 
 
 def generality(text: str) -> float:
-    """1 when the wording is of rules, reasons and procedures, else 0."""
-    return 1.0 if _GENERAL.search(text) else 0.0
+    """1 when the wording is of rules, reasons and procedures, else 0. In a message that asks, only what opens or asks counts."""
+    pieces = phrases(unquoted(text))
+    asking = [piece for piece in pieces if _QUESTION.search(piece) or re.match(r"(?:if|say|suppose)\b", piece, re.IGNORECASE)]
+    found = any(_GENERAL.search(piece) for piece in asking) or any(_GENERAL_TOLD.search(piece) for piece in pieces if not asking)
+    return 1.0 if found else 0.0
 
 
 def speaks_of_present(text: str) -> float:
     """1 when the wording is of how things stand with us and now, else 0."""
-    return 1.0 if _PRESENT.search(text) else 0.0
+    return 1.0 if _PRESENT.search(plain(text)) else 0.0
 
 
 def names_particulars(text: str) -> float:

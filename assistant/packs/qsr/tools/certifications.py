@@ -10,9 +10,10 @@ from assistant.packs.qsr.deps import TrainingDeps
 from assistant.packs.qsr.tools.days import day_in
 from assistant.packs.qsr.tools.matching import find, mentioned
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
-from assistant.packs.qsr.tools.people import name_of, person_or_user, unknown_person
+from assistant.packs.qsr.tools.people import name_of
 from assistant.packs.qsr.tools.phrases import count, names_of, say_day
 from assistant.packs.qsr.tools.rows import Row, day, number, text
+from assistant.packs.qsr.tools.whom import person_meant
 
 CERTIFICATIONS = "certifications"
 CERTIFICATES = "certificate_types"
@@ -27,9 +28,9 @@ async def get_certifications(ctx: RunContext[TrainingDeps], person: str) -> Outc
         person: The team member; the user when nobody is named.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
-    who = await person_or_user(deps, person)
-    if who is None:
-        return await unknown_person(deps, person)
+    who = await person_meant(deps, person, "get_certifications")
+    if not isinstance(who, tuple):
+        return who
     rows = await deps.state.items(CERTIFICATIONS)
     own = [item for item in rows.items() if text(item[1], "person") == who[0]]
     name = text(who[1], "name")
@@ -71,9 +72,9 @@ async def record_certification(ctx: RunContext[TrainingDeps], person: str, certi
         issued: The day it was issued.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
-    who = await person_or_user(deps, person)
-    if who is None:
-        return await unknown_person(deps, person)
+    who = await person_meant(deps, person, "record_certification")
+    if not isinstance(who, tuple):
+        return who
     kinds = await deps.state.items(CERTIFICATES)
     found = find(certificate, kinds)
     if len(found) != 1:

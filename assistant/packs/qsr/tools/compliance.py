@@ -8,7 +8,7 @@ from pydantic_ai import RunContext
 
 from assistant.deps import TurnDeps
 from assistant.packs.qsr.deps import SafetyDeps
-from assistant.packs.qsr.tools.matching import find
+from assistant.packs.qsr.tools.matching import find, says
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
 from assistant.packs.qsr.tools.people import name_of
 from assistant.packs.qsr.tools.phrases import count, names_of, say_day
@@ -17,7 +17,20 @@ from assistant.packs.qsr.tools.rows import Row, day, number, text
 COMPLIANCE = "compliance"
 CERTIFICATIONS = "certifications"
 CARD_WARNING_DAYS = 60
-CARD_WORDS = ("card", "certif", "training", "team", "expired", "food handler", "servsafe")
+CARD_WORDS = (
+    "card",
+    "cards",
+    "certificate",
+    "certificates",
+    "certification",
+    "certifications",
+    "cert",
+    "certs",
+    "food handler",
+    "food handlers",
+    "servsafe",
+)
+ITEM_WORDS = ("inspection", "inspections", "inspector", "audit", "items", "everything", "all")
 
 
 async def get_compliance_status(ctx: RunContext[SafetyDeps], topic: str = "all") -> Outcome:
@@ -37,7 +50,7 @@ async def get_compliance_status(ctx: RunContext[SafetyDeps], topic: str = "all")
     cards = [item for item in (await deps.state.items(CERTIFICATIONS)).items() if _needs_renewal(item[1], today)]
     open_items = [item for item in rows.items() if (due := day(item[1], "due")) and due <= today + timedelta(days=7)]
     said: list[str] = []
-    only_cards = any(word in topic.lower() for word in CARD_WORDS)
+    only_cards = says(topic, CARD_WORDS) and not says(topic, ITEM_WORDS)
     if not only_cards:
         lines = [_say(row, today) for _, row in sorted(open_items, key=lambda item: text(item[1], "due"))]
         late = sum(1 for _, row in open_items if (due := day(row, "due")) and due < today)

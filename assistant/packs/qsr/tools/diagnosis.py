@@ -78,7 +78,7 @@ async def continue_diagnosis(ctx: RunContext[EquipmentDeps], answer: str) -> Out
         )
     tree = kinds()[text(row, "kind")].trees[text(row, "symptom")]
     step_id = text(row, "step")
-    reading = read_answer(answer, tree.steps[step_id])
+    reading = read_answer(answer, tree.steps[step_id], tree.gone)
     row["answers"] = [*records(row, "answers"), {"step": step_id, "answer": answer, "read_as": reading}]
     if reading == "danger":
         return await _finish(deps, row, _DANGER_END)
@@ -132,7 +132,8 @@ async def finish_diagnosis(ctx: RunContext[EquipmentDeps], result: str = "stoppe
     row = await deps.state.get(DIAGNOSES, deps.thread_id)
     if row is None or text(row, "status") not in ("open", "choosing"):
         return not_found("No diagnosis is open in this conversation, so there is nothing to finish.")
-    fixed = read_answer(result) == "fixed"
+    tree = _tree(row)
+    fixed = read_answer(result, gone=tree.gone if tree else ()) == "fixed"
     row |= {"status": "fixed" if fixed else "stopped", "result": sentence(result)}
     await deps.state.put(DIAGNOSES, deps.thread_id, row)
     how = "as fixed" if fixed else "without a repair"
@@ -161,6 +162,11 @@ def _kind_meant(problem: str, machines: Sequence[Keyed]) -> Kind | None:
         return kinds().get(found.pop())
     named = [kind for kind in kinds().values() if says(problem, (*kind.words, *(f"{word}s" for word in kind.words)))]
     return named[0] if len(named) == 1 else None
+
+
+def _tree(row: Row) -> Tree | None:
+    """The tree of a diagnosis; None while its symptom is not known."""
+    return kinds()[text(row, "kind")].trees.get(text(row, "symptom"))
 
 
 def _remembered(open_row: Row) -> list[Keyed]:

@@ -45,6 +45,7 @@ class Tree(_Node):
 
     symptom: str
     signs: list[str]
+    gone: list[str] = []
     steps: dict[str, Step]
     ends: dict[str, End] = {}
     fixed: str
@@ -115,7 +116,11 @@ _DANGER = (
     "on fire",
     "electric shock",
 )
-_NEGATED = re.compile(r"\b(?:no|not|never|without|dont|doesnt|isnt|wasnt|nope|didnt)\b")
+_NEGATED = re.compile(
+    r"\b(?:no|not|never|without|dont|doesnt|isnt|wasnt|nope|didnt|cant|wont|hasnt|arent|werent|hadnt|nothing)\b"
+)
+_BEFORE = re.compile(r"\b(?:wasnt|werent|didnt|hadnt|was not|were not|did not|had not|before|earlier|at first)\b")
+_PARTS = re.compile(r"[.,;:!?\n]+(?!\d)|\b(?:but|and|then|though|although|because|cause|so)\b")
 _UNSURE = (
     "not sure",
     "dont know",
@@ -128,10 +133,24 @@ _UNSURE = (
     "what do you mean",
     "how do i",
 )
-_STILL = ("still", "same", "no change", "no difference", "didnt help", "did not help", "didnt work", "not fixed", "no better")
+_STILL = (
+    "still",
+    "same",
+    "no change",
+    "no difference",
+    "didnt help",
+    "did not help",
+    "didnt work",
+    "not fixed",
+    "no better",
+    "again already",
+)
 _NOT_WORKING = ("not working", "does not work", "doesnt work", "no luck")
 _FIXED = ("fixed", "works now", "working now", "working again", "works again", "its working", "it works", "is working", "solved",
-          "that did it", "all good", "back to normal", "its fine now", "running again", "resolved", "heating again", "cold again")  # fmt: skip
+          "that did it", "all good", "back to normal", "its fine now", "running again", "resolved", "heating again", "cold again",
+          "runs now", "running now", "runs again", "runs fine", "works fine", "fired right up", "fired up", "fires up", "started right up",
+          "starts now", "starts again", "good now", "fine now", "good to go", "did the trick", "that worked", "up and running",
+          "its back up", "problem gone", "problem is gone")  # fmt: skip
 _NO = (
     "no",
     "nope",
@@ -169,32 +188,48 @@ _DONE = (
 )
 
 
-def read_answer(answer: str, step: Step | None = None) -> Reading:
-    """What an answer amounts to, whatever its words. With the `step` that was asked about, its own words for yes and no count too,
-    and an answer that repeats the question's words without a negation is a yes (`it is in AUTO`)."""
+def read_answer(answer: str, step: Step | None = None, gone: Sequence[str] = ()) -> Reading:
+    """What an answer amounts to, whatever its words, clause by clause: a later clause says how it ended, and what was so before does not
+    count against what is so now.
+
+    With the `step` that was asked about, its own words for yes and no count too, and a clause that repeats the question's words without a
+    negation is a yes (`it is in AUTO`). `gone` are words that mean `fixed` for the trouble at hand (`light went off`).
+    """
     plain = answer.lower().replace("'", "").replace("’", "")
-    affirmed = [clause for clause in re.split(r"[.,;!?]|\bbut\b|\band\b", plain) if not _NEGATED.search(clause)]
-    if any(says(clause, _DANGER) for clause in affirmed):
+    parts = [part.strip() for part in _PARTS.split(plain) if part and part.strip()]
+    read = [(part, _read_part(part, step, gone)) for part in parts]
+    readings = [reading for _, reading in read]
+    if "danger" in readings:
         return "danger"
-    negated = bool(_NEGATED.search(plain))
+    ended = [reading for reading in readings if reading in ("fixed", "still")] or [reading for reading in readings if reading == "unsure"]
+    if ended:
+        return ended[-1]
+    now = [reading for part, reading in read if not (reading == "no" and _BEFORE.search(part) and "yes" in readings)]
+    first = parts[0].split()[0] if parts else ""
+    if first in ("yes", "yeah", "yep", "yup") and readings[0] == "yes":
+        return "yes"
+    order: tuple[Reading, ...] = ("no", "yes", "done")
+    return next((reading for reading in order if reading in now), "unclear")
+
+
+def _read_part(part: str, step: Step | None, gone: Sequence[str]) -> Reading:
+    negated = bool(_NEGATED.search(part))
     hints = step.hints if step and not negated else {}
     rules: list[tuple[Reading, Sequence[str]]] = [
+        ("danger", () if negated else _DANGER),
         ("unsure", _UNSURE),
         ("still", _STILL),
         ("no", _NOT_WORKING),
-        ("fixed", _FIXED if any(says(clause, _FIXED) for clause in affirmed) else ()),
+        ("fixed", () if negated else (*_FIXED, *gone)),
         ("no", _NO),
         ("yes", _YES),
         ("no", hints.get("no", ())),
         ("yes", hints.get("yes", ())),
         ("yes", _SOFT_YES),
-        ("yes", (plain,) if step and not negated and _echoes(plain, step.ask) else ()),
+        ("yes", (part,) if step and not negated and _echoes(part, step.ask) else ()),
         ("done", _DONE),
     ]
-    for reading, phrases in rules:
-        if says(plain, phrases):
-            return reading
-    return "unclear"
+    return next((reading for reading, phrases in rules if says(part, phrases)), "unclear")
 
 
 def _echoes(answer: str, question: str) -> bool:

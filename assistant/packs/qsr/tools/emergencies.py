@@ -10,13 +10,18 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic_ai import RunContext
 
+from assistant.deps import TurnDeps
 from assistant.packs.qsr.deps import SafetyDeps
 from assistant.packs.qsr.tools.matching import says
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
+from assistant.packs.qsr.tools.people import everyone_named
 from assistant.packs.qsr.tools.phrases import listing
 from assistant.packs.qsr.tools.rows import text
+from assistant.packs.qsr.tools.thread import keep, recall, speak_of
 
 Severity = Literal["minor", "moderate", "serious"]
+CALL = "emergency"
+"""Fact of a thread: the words of an emergency that is not in the incident log yet."""
 LOG_QUESTION = "When everyone is safe, tell me in your own words what happened and I will log the incident. Shall I log it?"
 
 
@@ -61,6 +66,7 @@ async def get_emergency_steps(ctx: RunContext[SafetyDeps], situation: str) -> Ou
         situation: What is happening, in the user's words.
     """
     name = procedure_in(situation)
+    call = await _call(ctx.deps, situation, name)
     if name is None:
         known = listing([procedure.title for procedure in procedures().values()], "or")
         question = f"Which is it: {known}?"
@@ -74,5 +80,22 @@ async def get_emergency_steps(ctx: RunContext[SafetyDeps], situation: str) -> Ou
     return told(
         summary,
         [(name, {"steps": list(found.steps)})],
-        ask=NextQuestion(tool="log_incident", argument="what", question=LOG_QUESTION),
+        ask=NextQuestion(tool="log_incident", argument="addition", question=LOG_QUESTION, arguments={"what": call}),
     )
+
+
+async def _call(deps: TurnDeps, situation: str, name: str | None) -> str:
+    """The words an incident is logged from: those of the first call, unless they did not say what it is or who was hurt, or it is
+    another emergency now."""
+    named = await everyone_named(deps, situation)
+    await speak_of(deps, [key for key, _ in named])
+    before = text(await recall(deps), CALL)
+    earlier = procedure_in(before)
+    call = situation
+    if before and name in (None, earlier):
+        adds = situation not in before and (earlier is None or (named and not await everyone_named(deps, before)))
+        call = f"{before}; {situation}" if adds else before
+    elif before and earlier is None:
+        call = f"{before}; {situation}"
+    await keep(deps, **{CALL: call})
+    return call

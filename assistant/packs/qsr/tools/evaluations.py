@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pydantic_ai import RunContext
 
+from assistant.deps import TurnDeps
 from assistant.packs.qsr.deps import TrainingDeps
+from assistant.packs.qsr.tools.evidence import LEAST_FACTS, dated, facts_in, from_first_fact
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
-from assistant.packs.qsr.tools.people import name_of, person_named, unknown_person
+from assistant.packs.qsr.tools.people import name_of, person_named
 from assistant.packs.qsr.tools.phrases import say_day, say_number, sentence
 from assistant.packs.qsr.tools.rows import Keyed, Row, day, next_id, number, text
+from assistant.packs.qsr.tools.thread import keep, recall
+from assistant.packs.qsr.tools.whom import other_meant, someone_meant
 
 EVALUATIONS = "evaluations"
 NOTES = "coaching_notes"
@@ -27,28 +31,27 @@ async def record_evaluation(ctx: RunContext[TrainingDeps], person: str, rating: 
         evidence: What was seen, in the user's words.
     """
     deps = ctx.deps
-    who = await person_named(deps, person)
-    if who is None:
-        return await unknown_person(deps, person)
+    who = await other_meant(deps, person, "record_evaluation")
+    if not isinstance(who, tuple):
+        return who
     if rating not in RATINGS:
         return not_found(f"A rating is a whole number from 1 to 5, so I did not record {rating}.")
-    if len(evidence.split()) < 2:
-        question = "What did you see that supports the rating?"
-        ask = NextQuestion(tool="record_evaluation", argument="evidence", question=question)
-        return not_found("A rating needs evidence.", ask=ask)
+    name = text(who[1], "name")
+    told_before = text(await _unfinished(deps, who[0], rating), "evidence")
+    evidence = evidence if not told_before or told_before in evidence else f"{told_before}; {evidence}"
+    facts = facts_in(evidence, f"{name} {rating}")
+    evidence = from_first_fact(evidence, facts)
+    if len(facts) < LEAST_FACTS:
+        await keep(deps, evaluation={"person": who[0], "rating": rating, "evidence": evidence} if facts else None)
+        return not_found(_too_few(facts), ask=NextQuestion(tool="record_evaluation", argument="evidence", question=_which(facts)))
+    await keep(deps, evaluation=None)
     key = next_id(await deps.state.items(EVALUATIONS), "EVL")
-    row: Row = {
-        "person": who[0],
-        "rating": rating,
-        "evidence": evidence,
-        "given_on": deps.now().date().isoformat(),
-        "given_by": deps.user_id,
-    }
+    row: Row = {"person": who[0], "rating": rating, "evidence": evidence}
+    row |= {"given_on": deps.now().date().isoformat(), "given_by": deps.user_id}
     await deps.state.put(EVALUATIONS, key, row)
-    said = (
-        f"I recorded evaluation {key}: {text(who[1], 'name')}, {rating} of 5 ({RATINGS[rating]}). Evidence: {sentence(evidence)}"
-    )
-    return told(said, [(key, row)])
+    said = f"I recorded evaluation {key}: {name}, {rating} of 5 ({RATINGS[rating]}). Evidence: {sentence(evidence)}"
+    undated = "" if all(dated(fact) for fact in facts) else " Not every fact has a date; a rating should rest on dated facts."
+    return told(said + undated, [(key, row)])
 
 
 async def get_evaluation(ctx: RunContext[TrainingDeps], person: str) -> Outcome:
@@ -61,9 +64,9 @@ async def get_evaluation(ctx: RunContext[TrainingDeps], person: str) -> Outcome:
         person: The team member.
     """
     deps = ctx.deps
-    who = await person_named(deps, person)
-    if who is None:
-        return await unknown_person(deps, person)
+    who = await other_meant(deps, person, "get_evaluation")
+    if not isinstance(who, tuple):
+        return who
     own = _newest(await deps.state.items(EVALUATIONS), who[0])
     notes = _newest(await deps.state.items(NOTES), who[0])
     name = text(who[1], "name")
@@ -89,9 +92,10 @@ async def add_coaching_note(ctx: RunContext[TrainingDeps], person: str, note: st
         note: What to keep, in the user's words.
     """
     deps = ctx.deps
-    who = await person_named(deps, person) or await person_named(deps, note)
-    if who is None:
-        return await unknown_person(deps, person)
+    named = await person_named(deps, person) or await person_named(deps, note)
+    who = await other_meant(deps, text(named[1], "name") if named else person, "add_coaching_note")
+    if not isinstance(who, tuple):
+        return who
     key = next_id(await deps.state.items(NOTES), "NOTE")
     row: Row = {"person": who[0], "note": note, "given_on": deps.now().date().isoformat(), "given_by": deps.user_id}
     await deps.state.put(NOTES, key, row)
@@ -107,7 +111,9 @@ async def list_coaching_notes(ctx: RunContext[TrainingDeps], person: str = "ever
         person: The team member, or `everyone`.
     """
     deps = ctx.deps
-    who = await person_named(deps, person)
+    who = await someone_meant(deps, person, "list_coaching_notes")
+    if who is not None and not isinstance(who, tuple):
+        return who
     notes = _newest(await deps.state.items(NOTES), who[0] if who else None)
     if not notes:
         return not_found(f"There is no coaching note{' for ' + text(who[1], 'name') if who else ''}.")
@@ -117,6 +123,25 @@ async def list_coaching_notes(ctx: RunContext[TrainingDeps], person: str = "ever
         when = f", {say_day(on)}" if on else ""
         lines.append(f"{key} for {await name_of(deps, text(row, 'person'))}{when}: {text(row, 'note').rstrip('.')}")
     return told(f"Coaching notes. {'; '.join(lines)}.", notes)
+
+
+async def _unfinished(deps: TurnDeps, person: str, rating: int) -> Row:
+    """What was told so far for this rating of this person, when it was too little to record."""
+    row = (await recall(deps)).get("evaluation")
+    mine = isinstance(row, dict) and text(row, "person") == person and number(row, "rating") == rating
+    return row if isinstance(row, dict) and mine else {}
+
+
+def _too_few(facts: list[str]) -> str:
+    return f"A rating needs at least {LEAST_FACTS} facts, and I have {'1' if facts else 'none'} so far, so I have not recorded it yet."
+
+
+def _which(facts: list[str]) -> str:
+    return (
+        "What else did you see that supports the rating, and when?"
+        if facts
+        else "What did you see that supports the rating, and when?"
+    )
 
 
 def _latest(name: str, own: list[Keyed]) -> str:

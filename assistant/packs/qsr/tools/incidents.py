@@ -10,13 +10,15 @@ from pydantic_ai import RunContext
 from assistant.deps import TurnDeps
 from assistant.packs.qsr.deps import SafetyDeps
 from assistant.packs.qsr.tools.days import day_in
-from assistant.packs.qsr.tools.emergencies import Severity, procedure_in, procedures
-from assistant.packs.qsr.tools.matching import find, says
+from assistant.packs.qsr.tools.emergencies import CALL, Severity, procedure_in, procedures
+from assistant.packs.qsr.tools.matching import find, says, words
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
-from assistant.packs.qsr.tools.people import person_named
+from assistant.packs.qsr.tools.people import everyone_named, person_named
 from assistant.packs.qsr.tools.phrases import count, listing, say_day, sentence
 from assistant.packs.qsr.tools.replies import agrees, declines, is_bare_request, matter_of
 from assistant.packs.qsr.tools.rows import Keyed, Row, day, next_id, text, texts
+from assistant.packs.qsr.tools.thread import keep, last_people, recall, speak_of
+from assistant.packs.qsr.tools.whom import whose
 
 INCIDENTS = "incidents"
 FOLLOW_UP_DAYS: dict[str, int] = {"serious": 1, "moderate": 3, "minor": 7}
@@ -36,10 +38,11 @@ SERIOUS = (
 )
 MODERATE = ("doctor", "clinic", "urgent care", "stitches", "sent home", "blister", "blisters", "swollen", "moderate", "sprained")
 MINOR = ("minor", "small", "little", "slight", "bandage", "tiny")
+OTHER_INCIDENT = ("near miss", "another", "something else", "new incident", "different", "hit nobody")
 UNHURT = ("near miss", "almost", "no injury", "nobody was hurt", "no one was hurt", "nobody hurt", "hit nobody")
 
 
-async def log_incident(ctx: RunContext[SafetyDeps], what: str, severity: Severity | None = None) -> Outcome:
+async def log_incident(ctx: RunContext[SafetyDeps], what: str, severity: Severity | None = None, addition: str = "") -> Outcome:
     """Log an incident or injury in the incident log with its severity and a follow-up date.
 
     Use for: "log an incident, Devon burned his hand on fryer 2"; "I need to report that a guest slipped by the door"
@@ -48,23 +51,29 @@ async def log_incident(ctx: RunContext[SafetyDeps], what: str, severity: Severit
     Args:
         what: What happened, to whom and where, in the user's words.
         severity: How grave it is. Leave out to infer it from the words.
+        addition: What the user says when they are asked whether to log an emergency that they told of in `what`.
     """
     deps = ctx.deps
-    if declines(what):
+    said = addition or what
+    if declines(said):
         return told("All right, I logged nothing. You can log it later in this conversation.")
-    if agrees(what) or is_bare_request(what):
+    call = what if addition else text(await recall(deps), CALL)
+    what = await in_full(deps, call, said)
+    if not what:
         ask = NextQuestion(tool="log_incident", argument="what", question="What happened, to whom and where?")
         return not_found("I will log it.", ask=ask)
+    kind = procedure_in(call) if call and what.startswith(call) else procedure_in(what)
     grade = severity or severity_in(what)
     today = deps.now().date()
     follow_up = today + timedelta(days=FOLLOW_UP_DAYS[grade])
     key = next_id(await deps.state.items(INCIDENTS), "INC")
-    person = await person_named(deps, what)
+    people = await everyone_named(deps, what)
+    await speak_of(deps, [found for found, _ in people])
     row: Row = {
-        "what": matter_of(what),
-        "kind": procedure_in(what) or "other",
+        "what": what,
+        "kind": kind or "other",
         "severity": grade,
-        "person": person[0] if person else None,
+        "person": people[0][0] if people else None,
         "status": "open",
         "reported_at": deps.now().isoformat(timespec="minutes"),
         "reported_by": deps.user_id,
@@ -72,9 +81,30 @@ async def log_incident(ctx: RunContext[SafetyDeps], what: str, severity: Severit
         "notes": [],
     }
     await deps.state.put(INCIDENTS, key, row)
+    if call and kind == procedure_in(call):
+        await keep(deps, **{CALL: None})
     tail = " Tell the manager on duty now." if grade == "serious" else ""
-    said = f"I logged incident {key} as {grade}: {sentence(matter_of(what))} Follow-up is on {say_day(follow_up, today)}.{tail}"
+    said = f"I logged incident {key} as {grade}: {sentence(what)} Follow-up is on {say_day(follow_up, today)}.{tail}"
     return told(said, [(key, row)])
+
+
+async def in_full(deps: TurnDeps, call: str, said: str) -> str:
+    """What happened, from what is said now and the words of the emergency call when what is said leaves out who, what or where.
+
+    Empty when neither tells anything.
+    """
+    rest = ", ".join(part for part in _parts(said) if not (agrees(part) or is_bare_request(part)))
+    if not call or not rest:
+        return call or (matter_of(said) if rest else "")
+    if set(words(rest)) <= set(words(call)):
+        return call
+    kind, named = procedure_in(said), await person_named(deps, said)
+    other = says(said, OTHER_INCIDENT) or (kind is not None and kind != procedure_in(call) and whose(said) != "other")
+    return matter_of(said) if other or (kind and named) else f"{call}; {rest}"
+
+
+def _parts(said: str) -> list[str]:
+    return [part.strip() for part in re.split(r"[.,;!?\n]+(?!\d)", said) if part.strip()]
 
 
 async def list_incidents(ctx: RunContext[SafetyDeps], topic: str = "open") -> Outcome:
@@ -153,12 +183,21 @@ async def _meant(deps: TurnDeps, rows: dict[str, Row], phrase: str) -> list[Keye
         return [item for item in rows.items() if item[0] in wanted]
     if phrase.strip().lower() in ("", "open", "all"):
         return []
-    person = await person_named(deps, phrase)
+    person = await _person(deps, phrase)
     if person:
-        return [item for item in rows.items() if text(item[1], "person") == person[0]]
+        return [item for item in rows.items() if text(item[1], "person") == person]
     kind = procedure_in(phrase)
     by_kind = [item for item in rows.items() if kind and text(item[1], "kind") == kind]
     return by_kind or find(phrase, rows, fields=("what",))
+
+
+async def _person(deps: TurnDeps, phrase: str) -> str:
+    """Key of the person named, or of the one spoken of last when a pronoun stands for them; empty when neither."""
+    named = await person_named(deps, phrase)
+    if named:
+        return named[0]
+    last = await last_people(deps) if whose(phrase, only_names=False) == "other" else []
+    return last[0] if len(last) == 1 else ""
 
 
 def _say(key: str, row: Row) -> str:

@@ -7,9 +7,9 @@ from pydantic_ai import RunContext
 from assistant.packs.qsr.deps import TrainingDeps
 from assistant.packs.qsr.tools.matching import best_text, find
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
-from assistant.packs.qsr.tools.people import person_or_user, unknown_person
 from assistant.packs.qsr.tools.phrases import listing, names_of
 from assistant.packs.qsr.tools.rows import Keyed, Row, text, texts
+from assistant.packs.qsr.tools.whom import person_meant
 
 PATHS = "learning_paths"
 PROGRESS = "learning_progress"
@@ -39,9 +39,9 @@ async def get_learning_progress(ctx: RunContext[TrainingDeps], person: str) -> O
     Args:
         person: The team member; the user when nobody is named.
     """
-    who = await person_or_user(ctx.deps, person)
-    if who is None:
-        return await unknown_person(ctx.deps, person)
+    who = await person_meant(ctx.deps, person, "get_learning_progress")
+    if not isinstance(who, tuple):
+        return who
     rows = await ctx.deps.state.items(PROGRESS)
     own = [item for item in rows.items() if text(item[1], "person") == who[0]]
     name = text(who[1], "name")
@@ -63,9 +63,9 @@ async def complete_module(ctx: RunContext[TrainingDeps], person: str, module: st
         module: The module, in the user's words.
     """
     deps = ctx.deps
-    who = await person_or_user(deps, person)
-    if who is None:
-        return await unknown_person(deps, person)
+    who = await person_meant(deps, person, "complete_module")
+    if not isinstance(who, tuple):
+        return who
     paths = await deps.state.items(PATHS)
     rows = await deps.state.items(PROGRESS)
     own = [item for item in rows.items() if text(item[1], "person") == who[0]]

@@ -81,6 +81,24 @@ STOP = frozenset(
         "about",
     ]
 )
+_GENERIC = (
+    "machine",
+    "equipment",
+    "appliance",
+    "unit",
+    "maintenance",
+    "inspection",
+    "inspector",
+    "audit",
+    "health",
+    "store",
+    "restaurant",
+    "shop",
+    "team",
+    "staff",
+)
+GENERIC = frozenset(_GENERIC)
+"""Words that many names have and that everybody says about anything: alone they pick no row out of several."""
 NAME_FIELDS = ("name", "aliases")
 
 
@@ -104,7 +122,8 @@ def find(
 ) -> list[Keyed]:
     """The rows that fit `query` best, several when it cannot tell them apart, none when nothing fits.
 
-    A row fits when at least `least` of the words of one of its names are in the query, or every word of the query is in the name.
+    A row fits when at least `least` of the words of one of its names are in the query, or every word of the query is in the name; one of
+    them must be more than a generic word (`machine`, `inspection`), unless the name has nothing else and is there completely.
     `whole` asks for one or the other completely, where a near miss would mislead (allergens).
     """
     asked = words(query)
@@ -147,9 +166,11 @@ def _names(key: str, row: Row, fields: Sequence[str]) -> list[list[str]]:
 def _score(asked: list[str], names: list[list[str]], least: float) -> tuple[float, int]:
     best = (0.0, 0)
     for name in names:
-        hits = sum(any(alike(word, other) for other in asked) for word in name)
-        share = hits / len(name)
-        covered = hits > 0 and all(any(alike(word, other) for other in name) for word in asked)
+        met = [word for word in name if any(alike(word, other) for other in asked)]
+        if GENERIC.issuperset(met) and not (met == name and GENERIC.issuperset(name)):
+            continue
+        hits, share = len(met), len(met) / len(name)
+        covered = all(any(alike(word, other) for other in name) for word in asked)
         if share >= least or covered:
             best = max(best, (max(share, least if covered else 0.0), hits))
     return best

@@ -8,15 +8,17 @@ from pydantic_ai import RunContext
 
 from assistant.deps import TurnDeps
 from assistant.packs.qsr.deps import TrainingDeps
-from assistant.packs.qsr.tools.matching import find, mentioned
+from assistant.packs.qsr.tools.matching import find, mentioned, says
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
-from assistant.packs.qsr.tools.people import PEOPLE, person_named, person_or_user, unknown_person
+from assistant.packs.qsr.tools.people import PEOPLE, everyone_named
 from assistant.packs.qsr.tools.phrases import listing, names_of, say_day
 from assistant.packs.qsr.tools.rows import Keyed, Row, day, number, records, text
+from assistant.packs.qsr.tools.whom import other_meant, person_meant, someone_meant
 
 TEMPLATES = "onboarding_templates"
 TASKS = "onboarding_tasks"
 DEFAULT_ROLE = "crew"
+NEW_HIRE = ("new hire", "new hires", "new guy", "new girl", "new team member", "newcomer")
 
 
 async def create_onboarding_plan(ctx: RunContext[TrainingDeps], person: str, role: str = "") -> Outcome:
@@ -30,9 +32,9 @@ async def create_onboarding_plan(ctx: RunContext[TrainingDeps], person: str, rol
         role: The role to be trained for, such as crew or shift lead; crew when nothing is said.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
-    who = await person_named(deps, person)
-    if who is None:
-        return await unknown_person(deps, person)
+    who = await other_meant(deps, person, "create_onboarding_plan")
+    if not isinstance(who, tuple):
+        return who
     templates = await deps.state.items(TEMPLATES)
     meant = mentioned(role, templates) or ([] if role else mentioned(person, templates))
     key = meant[0][0] if meant else "" if role else DEFAULT_ROLE
@@ -63,7 +65,10 @@ async def get_onboarding_status(ctx: RunContext[TrainingDeps], person: str = "ev
     """
     deps = ctx.deps
     tasks = await deps.state.items(TASKS)
-    who = await person_named(deps, person)
+    unnamed = says(person, NEW_HIRE) and not await everyone_named(deps, person)
+    who = None if unnamed else await someone_meant(deps, person, "get_onboarding_status")
+    if who is not None and not isinstance(who, tuple):
+        return who
     if who is not None:
         own = _of(tasks, who[0])
         if not own:
@@ -86,9 +91,9 @@ async def complete_onboarding_task(ctx: RunContext[TrainingDeps], person: str, t
         task: The task that was done, in the user's words.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
-    who = await person_or_user(deps, person)
-    if who is None:
-        return await unknown_person(deps, person)
+    who = await person_meant(deps, person, "complete_onboarding_task")
+    if not isinstance(who, tuple):
+        return who
     own = _of(await deps.state.items(TASKS), who[0])
     name = text(who[1], "name")
     if not own:

@@ -12,11 +12,12 @@ from assistant.packs.qsr.tools.rows import Row
 
 
 class NextQuestion(TypedDict):
-    """An open question: the user's next message is handed to `argument` of `tool`."""
+    """An open question: the user's next message is handed to `argument` of `tool`, together with the `arguments` known already."""
 
     tool: str
     argument: str
     question: str
+    arguments: NotRequired[dict[str, JsonValue]]
 
 
 class Outcome(TypedDict):

@@ -59,9 +59,9 @@ def declines(answer: str) -> bool:
 
 
 def is_bare_request(message: str) -> bool:
-    """A request to log or open something that does not say what: `I need to log an incident`."""
+    """A request to log or open something that does not say what: `I need to log an incident`, `yes log that`."""
     said = _words(message)
-    return bool(said) and set(said) <= _REQUEST
+    return bool(said) and set(said) <= _REQUEST | _YES
 
 
 def matter_of(message: str) -> str:

@@ -8,14 +8,17 @@ from pydantic_ai import RunContext
 
 from assistant.deps import TurnDeps
 from assistant.packs.qsr.deps import OperationsDeps
-from assistant.packs.qsr.tools.days import day_in, time_in
+from assistant.packs.qsr.tools.days import day_in, shift_hours
 from assistant.packs.qsr.tools.matching import says
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
-from assistant.packs.qsr.tools.people import name_of, people_named, person_named, unknown_person
+from assistant.packs.qsr.tools.people import name_of, people_named, unknown_person
 from assistant.packs.qsr.tools.phrases import count, listing, say_time, say_weekday
 from assistant.packs.qsr.tools.rows import Keyed, Row, day, text
+from assistant.packs.qsr.tools.thread import speak_of
+from assistant.packs.qsr.tools.whom import other_meant, someone_meant, user_meant, whose
 
 SHIFTS = "shifts"
+OWN_SHIFT = ("my", "i work", "i working", "im working", "am i on", "im on", "i scheduled", "im scheduled")
 
 
 async def list_shifts(ctx: RunContext[OperationsDeps], when_or_who: str = "today") -> Outcome:
@@ -29,7 +32,9 @@ async def list_shifts(ctx: RunContext[OperationsDeps], when_or_who: str = "today
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     rows = await deps.state.items(SHIFTS)
-    who = [key for key, _ in await people_named(deps, when_or_who)]
+    who = await _workers(deps, when_or_who)
+    if not isinstance(who, list):
+        return who
     on = day_in(when_or_who, today)
     if who:
         found = [item for item in rows.items() if text(item[1], "person") in who and _on(item[1], on, today)]
@@ -62,10 +67,11 @@ async def add_shift(ctx: RunContext[OperationsDeps], person: str, day: str, star
         end: When the shift ends, such as 4pm.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
-    who = await person_named(deps, person)
-    if who is None:
-        return await unknown_person(deps, person)
-    on, begins, ends = day_in(day, today), time_in(start), time_in(end)
+    who = await other_meant(deps, person, "add_shift")
+    if not isinstance(who, tuple):
+        return who
+    on = day_in(day, today)
+    begins, ends = shift_hours(start, end)
     if on is None or begins is None or ends is None:
         missing = [what for what, value in (("the day", on), ("the start time", begins), ("the end time", ends)) if value is None]
         return not_found(f"I could not read {listing(missing)}, so I added nothing. Say it like: Friday from 10am to 4pm.")
@@ -97,8 +103,8 @@ async def swap_shift(ctx: RunContext[OperationsDeps], from_person: str, to_perso
         question = "Which day is the shift on?"
         return not_found("I could not read the day.", ask=NextQuestion(tool="swap_shift", argument="day", question=question))
     pair = await _pair(deps, from_person, to_person)
-    if pair is None:
-        return await unknown_person(deps, f"{from_person} and {to_person}")
+    if not isinstance(pair, tuple):
+        return pair
     giver, taker = pair
     rows = await deps.state.items(SHIFTS)
     given, back = _shift_of(rows, giver[0], on), _shift_of(rows, taker[0], on)
@@ -113,12 +119,30 @@ async def swap_shift(ctx: RunContext[OperationsDeps], from_person: str, to_perso
     return told(f"{names[1]} now works {names[0]}'s shift on {_when(given[1])}.", moved)
 
 
-async def _pair(deps: TurnDeps, from_person: str, to_person: str) -> tuple[Keyed, Keyed] | None:
-    givers, takers = await people_named(deps, from_person), await people_named(deps, to_person)
-    if not givers or not takers:
-        return None
-    taker = next((person for person in takers if person[0] != givers[0][0]), None)
-    return (givers[0], taker) if taker else None
+async def _workers(deps: TurnDeps, phrase: str) -> list[str] | Outcome:
+    """Keys of whose shifts are asked for, none when it is everyone's."""
+    named = [key for key, _ in await people_named(deps, phrase)]
+    await speak_of(deps, named)
+    if named:
+        return named
+    if whose(phrase, only_names=False) == "other":
+        who = await someone_meant(deps, phrase, "list_shifts", "when_or_who")
+    else:
+        who = await user_meant(deps, "list_shifts", "when_or_who") if says(phrase, OWN_SHIFT) else None
+    return [who[0]] if isinstance(who, tuple) else who or []
+
+
+async def _pair(deps: TurnDeps, from_person: str, to_person: str) -> tuple[Keyed, Keyed] | Outcome:
+    giver = await someone_meant(deps, from_person, "swap_shift", "from_person")
+    taker = next((one for one in await people_named(deps, to_person) if not isinstance(giver, tuple) or one[0] != giver[0]), None)
+    other = taker or await someone_meant(deps, to_person, "swap_shift", "to_person")
+    for who in (giver, other):
+        if who is not None and not isinstance(who, tuple):
+            return who
+    if not isinstance(giver, tuple) or not isinstance(other, tuple) or giver[0] == other[0]:
+        return await unknown_person(deps, f"{from_person} and {to_person}")
+    await speak_of(deps, [giver[0], other[0]])
+    return giver, other
 
 
 async def _hand_over(deps: TurnDeps, shift: Keyed, to_key: str) -> Keyed:

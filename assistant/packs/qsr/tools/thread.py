@@ -39,8 +39,9 @@ async def last_people(deps: TurnDeps) -> list[str]:
 
 
 async def speak_of(deps: TurnDeps, people: Sequence[str]) -> None:
-    """From now on a pronoun means one of `people`."""
-    await keep(deps, people=[*people])
+    """From now on a pronoun means one of `people`, when there are any."""
+    if people:
+        await keep(deps, people=[*people])
 
 
 async def speaker(deps: TurnDeps) -> str:

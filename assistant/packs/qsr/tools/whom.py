@@ -19,10 +19,28 @@ NAME_ONLY = "person"
 NAME_QUESTION = "What is your name?"
 _OWN = ("my", "mine", "myself")
 _SELF = ("i", "im", "ive", "me")
-_HE_OR_SHE = ("he", "hes", "his", "him", "himself", "she", "shes", "her", "hers", "herself", "that person", "this person", "same person")
+_HE_OR_SHE = (
+    "he",
+    "hes",
+    "his",
+    "him",
+    "himself",
+    "she",
+    "shes",
+    "her",
+    "hers",
+    "herself",
+    "that person",
+    "this person",
+    "same person",
+)
 _THEY = ("they", "theyre", "theyve", "them", "their", "theirs")
 _SOMEBODY = re.compile(
     r"\b(?:the|that|this|our|my|a)\s+(?:\w+\s+)?(?:hire|guy|girl|person|employee|coworker|colleague|trainee|cook|cashier|lead|kid|team member)\b"
+)
+_ASKING = re.compile(
+    r"\b(?:show|tell|give|send|get|let|remind) me\b|\bi(?: would|'d)? (?:need|want|like|have) to (?:see|know|check|look)\b",
+    re.IGNORECASE,
 )
 _POSSESSIVE = re.compile(r"\b([A-Za-z]{2,})['’]s\b")
 _CAPITAL = re.compile(r"(?<=[a-z,] )([A-Z][a-z]+)\b")
@@ -59,7 +77,7 @@ async def someone_meant(deps: TurnDeps, phrase: str, tool: str, argument: str = 
         return await _last(deps, tool, argument)
     if spoken == "self":
         return await user_meant(deps, tool, argument)
-    stranger = await _stranger(deps, phrase) if argument == NAME_ONLY else ""
+    stranger = await _stranger(deps, phrase, alone=argument == NAME_ONLY)
     return await unknown_person(deps, stranger) if stranger else None
 
 
@@ -81,6 +99,7 @@ async def user_known(deps: TurnDeps) -> Keyed | None:
 
 def whose(phrase: str, *, only_names: bool = True) -> Literal["other", "self", "nobody"]:
     """Whom the pronouns of a phrase point at. `they` may be things where more than a name is said, so it counts in names only."""
+    phrase = _ASKING.sub(" ", phrase)
     somebody = _SOMEBODY.search(phrase.lower()) is not None
     own = says(phrase, _OWN) and not somebody
     if says(phrase, _HE_OR_SHE) and not own:
@@ -107,17 +126,18 @@ async def _name_heard(deps: TurnDeps, people: list[str], tool: str) -> None:
     await speak_of(deps, people)
 
 
-async def _stranger(deps: TurnDeps, phrase: str) -> str:
-    """A name that is nobody's on the team: a short phrase that is one, a possessive, a capital inside a sentence; empty when none."""
+async def _stranger(deps: TurnDeps, phrase: str, *, alone: bool) -> str:
+    """A name that is nobody's on the team: a possessive, a capital inside a sentence, or a short phrase where a name stands `alone`;
+    empty when there is none."""
     said = words(phrase)
-    short = phrase.strip() if 1 <= len(phrase.split()) <= 2 and phrase.replace(" ", "").isalpha() else ""
+    short = phrase.strip() if alone and len(phrase.split()) <= 2 and phrase.replace(" ", "").isalpha() else ""
     candidates = [short, *_POSSESSIVE.findall(phrase), *_CAPITAL.findall(phrase)]
     if not said or phrase.strip().lower() == deps.user_id.lower() or not any(candidates):
         return ""
     subjects = await _subjects(deps)
     for candidate in candidates:
         parts = words(candidate)
-        if parts and not any(part in _NO_NAMES or any(alike(part, known) for known in subjects) for part in parts):
+        if any(part not in _NO_NAMES and not any(alike(part, known) for known in subjects) for part in parts):
             return candidate
     return ""
 
