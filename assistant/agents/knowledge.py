@@ -13,7 +13,6 @@ from assistant.deps import Passage, PassageSearch, TurnDeps
 
 MARKER = re.compile(r"\[([A-Za-z0-9][\w.-]*)#([A-Za-z0-9][\w.-]*)\]")
 PASSAGES = 5
-QUOTE_CHARACTERS = 240
 
 
 class FoundPassage(TypedDict):
@@ -35,7 +34,7 @@ async def search_knowledge(ctx: RunContext[TurnDeps], query: str) -> FoundPassag
     Cite what you use by putting [document#passage] after the sentence it supports.
 
     Args:
-        query: What to look for, in plain words.
+        query: What to look for, in plain words. What was talked about before may stand on lines of its own above it.
     """
     found = ctx.deps.knowledge.search(query, limit=PASSAGES, agent=ctx.agent.name if ctx.agent else None)
     return FoundPassages(passages=[_found(passage) for passage in found])
@@ -54,7 +53,7 @@ def _found(passage: Passage) -> FoundPassage:
 
 @dataclass(frozen=True, kw_only=True)
 class Citation:
-    """`title` and `quote` are empty when the passage does not exist."""
+    """`quote` is the whole passage on one line. `title` and `quote` are empty when the passage does not exist."""
 
     document: str
     passage: str
@@ -71,13 +70,7 @@ def citations(text: str, knowledge: PassageSearch) -> Iterator[Citation]:
             document=document,
             passage=passage,
             title=found.title if found else "",
-            quote=_shortened(found.text) if found else "",
+            quote=" ".join(found.text.split()) if found else "",
             exists=found is not None,
         )
 
-
-def _shortened(text: str) -> str:
-    flat = " ".join(text.split())
-    if len(flat) <= QUOTE_CHARACTERS:
-        return flat
-    return flat[:QUOTE_CHARACTERS].rsplit(" ", 1)[0] + "…"

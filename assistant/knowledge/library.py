@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assistant.deps import Passage
-from assistant.encoder import SentenceEncoder, write_atomically
+from assistant.encoder import SentenceEncoder
 from assistant.knowledge.documents import Document, read_documents
-from assistant.knowledge.lexical import FullText
+from assistant.knowledge.lexical import FullText, terms
+from assistant.knowledge.vectors import PassageVectors
 
-RANK_OFFSET = 60
-"""The constant of reciprocal rank fusion (Cormack, Clarke and Buettcher 2009): a row ranked r-th adds 1 / (60 + r)."""
-
-DEPTH = 40
-VECTORS_VERSION = 1
-
-Matrix = NDArray[np.float32]
+LEXICAL_WEIGHT = 0.03
+"""What one unit of BM25, divided by the root of the number of terms, counts beside a cosine. Scores are added, not ranks: a convex
+combination keeps how far apart the passages are (Bruch, Gai and Ingber 2023), which rank fusion throws away."""
+CONTEXT_WEIGHT = 0.25
+"""What the lines before the last of a query count: enough for a follow-up to stay with its subject, too little to hold a new one back."""
 
 
 class Library:
     """An `assistant.deps.PassageSearch` over one folder. Safe to share between threads; a search takes milliseconds."""
 
-    def __init__(self, documents: Sequence[Document], encoder: SentenceEncoder, vectors: Matrix) -> None:
+    def __init__(self, documents: Sequence[Document], encoder: SentenceEncoder, cache_dir: Path) -> None:
         self.passages = tuple(_passages(documents))
         self._agents = [frozenset(document.front.agents) for document in documents for _ in document.sections]
         self._by_id = {(item.document, item.passage): item for item in self.passages}
         self._encoder = encoder
-        self._vectors = vectors
+        self._vectors = PassageVectors(self.passages, encoder, cache_dir)
         self._full_text = FullText(self.passages)
 
     @classmethod
@@ -42,20 +40,23 @@ class Library:
 
         Raises `KnowledgeError`.
         """
-        documents = read_documents(folder)
-        return cls(documents, encoder, _vectors(list(_passages(documents)), encoder, cache_dir))
+        return cls(read_documents(folder), encoder, cache_dir)
 
     def search(self, query: str, *, limit: int = 5, agent: str | None = None) -> list[Passage]:
-        """At most `limit` passages, best first. `agent` keeps the documents written for that agent."""
-        if not query.strip():
+        """At most `limit` passages, best first. `agent` keeps the documents written for that agent.
+
+        The last line of `query` is what is asked; lines before it tell what was talked about and count less.
+        A score is about 0.5 to 1 where a passage answers and seldom above 0.4 where none does.
+        """
+        *context, asked = [line for line in query.splitlines() if line.strip()] or [""]
+        if not asked:
             return []
-        allowed = [agent is None or agent in agents for agents in self._agents]
-        lexical = [row for row in self._full_text.ranked(query) if allowed[row]][:DEPTH]
-        cosines = (self._vectors @ self._encoder.encode(query).embedding).max(axis=1)
-        dense = [int(row) for row in np.argsort(-cosines, kind="stable") if allowed[row]][:DEPTH]
-        scores = fuse([lexical, dense])
-        best = sorted(scores, key=lambda row: (-scores[row], row))[:limit]
-        return [replace(self.passages[row], score=scores[row]) for row in best]
+        scores = self._scores(asked)
+        if context:
+            scores = scores + CONTEXT_WEIGHT * self._scores(" ".join(context))
+        rows = [row for row, agents in enumerate(self._agents) if agent is None or agent in agents]
+        best = sorted(rows, key=lambda row: (-scores[row], row))[:limit]
+        return [replace(self.passages[row], score=float(scores[row])) for row in best]
 
     def passage(self, document: str, passage: str) -> Passage | None:
         """A passage by its names, with score 0, or None."""
@@ -64,14 +65,12 @@ class Library:
     def close(self) -> None:
         self._full_text.close()
 
-
-def fuse(rankings: Iterable[Sequence[int]]) -> dict[int, float]:
-    """Reciprocal rank fusion: the score of every row that any ranking holds."""
-    scores: dict[int, float] = {}
-    for ranking in rankings:
-        for rank, row in enumerate(ranking, start=1):
-            scores[row] = scores.get(row, 0.0) + 1.0 / (RANK_OFFSET + rank)
-    return scores
+    def _scores(self, text: str) -> NDArray[np.float64]:
+        scores = self._vectors.closeness(self._encoder.encode(text).embedding)
+        share = LEXICAL_WEIGHT / math.sqrt(max(1, len(terms(text))))
+        for row, score in self._full_text.scores(text).items():
+            scores[row] += share * score
+        return scores
 
 
 def _passages(documents: Iterable[Document]) -> Iterable[Passage]:
@@ -87,28 +86,3 @@ def _passages(documents: Iterable[Document]) -> Iterable[Passage]:
                 version=front.version,
                 score=0.0,
             )
-
-
-def _vectors(passages: Sequence[Passage], encoder: SentenceEncoder, cache_dir: Path) -> Matrix:
-    """float32 (passages, 2, hidden): what each passage is about, and what it says."""
-    texts = [text for item in passages for text in (f"{item.title}: {item.heading}", f"{item.heading} {item.text}")]
-    known = f"{VECTORS_VERSION} {encoder.fingerprint}\0" + "\0".join(texts)
-    path = cache_dir / f"knowledge-{hashlib.sha256(known.encode()).hexdigest()[:24]}.npy"
-    cached = _read_vectors(path, len(passages))
-    if cached is not None:
-        return cached
-    stacked = np.stack([encoding.embedding for encoding in encoder.encode_many(texts)])
-    vectors = stacked.reshape(len(passages), 2, -1).astype(np.float32)
-    body = BytesIO()
-    np.save(body, vectors)
-    write_atomically(path, body.getvalue())
-    return vectors
-
-
-def _read_vectors(path: Path, passages: int) -> Matrix | None:
-    """The cached vectors, or None when they are absent or damaged."""
-    try:
-        vectors: Matrix = np.load(path, allow_pickle=False)
-    except (FileNotFoundError, EOFError, ValueError):
-        return None
-    return vectors if vectors.ndim == 3 and len(vectors) == passages else None

@@ -45,14 +45,14 @@ QUESTION_WORDS = frozenset(
 )
 
 ALWAYS = 12.0
-BASE = 0.5
+BASE = 1.2
 SHORT = 0.6
 POINTING = 0.6
 OPENING = 0.5
-BARE = 0.5
+BARE = 1.0
 ANSWERING = 2.6
 ASKED = 0.8
-LEANS = 0.8
+LEANS = 1.5
 """A message with this pull of its own leans on the one before it and is also read together with it."""
 
 MOST_WORDS = 9

@@ -13,12 +13,13 @@ from evals.errors import UsageError
 from evals.targets import scripted
 from evals.targets.callable import CallableTarget, load_callable
 from evals.targets.http import HttpTarget
+from evals.targets.replay import open_replay
 from evals.targets.target import Target
 
 CARD_CLOCK = datetime.fromisoformat("2026-06-15T10:00:00+00:00")
 """The moment at which every card of the shipped packs is played, so that due dates and expiries in fixtures stay true."""
 
-_KINDS = ("inprocess", "http", "https", "python", "scripted")
+_KINDS = ("inprocess", "http", "https", "openai", "agent", "python", "replay", "scripted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,17 @@ async def open_target(spec: TargetSpec, *, pack: str, environ: Mapping[str, str]
         yield CallableTarget(load_callable(spec.rest))
     elif spec.kind == "scripted":
         yield scripted.from_file(Path(spec.rest))
+    elif spec.kind == "replay":
+        yield open_replay(spec.rest)
+    elif spec.kind == "agent":
+        from evals.targets.agent import AgentTarget, load_agent
+
+        yield AgentTarget(load_agent(spec.rest))
+    elif spec.kind == "openai":
+        from evals.targets.openai import parse_endpoint
+
+        async with parse_endpoint(spec.rest, environ) as target:
+            yield target
     else:
         from evals.targets.inprocess import InProcessTarget
 

@@ -39,3 +39,24 @@ def mean_estimate(
     return Estimate(
         value=mean, low=mean - half, high=mean + half, k=None, n=n, planned=wanted, confidence=confidence, method=method
     )
+
+
+def weighted_mean(values: Sequence[float], weights: Sequence[float], *, confidence: float = 0.95) -> Estimate:
+    """Mean of `values` by positive `weights` with one-sided t bounds, values as units.
+
+    SE^2 = sum w^2 (x - mean)^2 / (sum w)^2 x m / (m - 1), with m = (sum w)^2 / sum w^2 effective values and m - 1 degrees of freedom
+    (Kish, Survey Sampling (1965) 11.7; Gatz and Smith, Atmos. Environ. 29 (1995) 1185). Equal weights give `mean_estimate`.
+    """
+    if len(values) != len(weights) or any(weight <= 0 for weight in weights):
+        raise ValueError(f"every value needs a positive weight: {len(weights)} weights for {len(values)} values")
+    n, total = len(values), sum(weights)
+    if n == 0:
+        return Estimate(value=None, low=None, high=None, k=None, n=0, planned=0, confidence=confidence, method="t, weighted")
+    mean = sum(w * x for w, x in zip(weights, values, strict=True)) / total
+    effective = total**2 / sum(w * w for w in weights)
+    low = high = None
+    if n > 1:
+        squares = sum((w * (x - mean)) ** 2 for w, x in zip(weights, values, strict=True))
+        half = float(special.stdtrit(effective - 1, confidence)) * sqrt(squares / total**2 * effective / (effective - 1))
+        low, high = mean - half, mean + half
+    return Estimate(value=mean, low=low, high=high, k=None, n=n, planned=n, confidence=confidence, method="t, weighted")

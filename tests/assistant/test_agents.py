@@ -9,7 +9,7 @@ from pydantic_ai.models.test import TestModel
 from assistant.agents.answer import as_json
 from assistant.agents.factory import build_specialists
 from assistant.agents.handoff import open_question, settle
-from assistant.agents.knowledge import QUOTE_CHARACTERS, citations
+from assistant.agents.knowledge import citations
 from assistant.agents.prompts import load_prompts
 from assistant.agents.watched import WatchedModel
 from assistant.deps import Passage
@@ -113,15 +113,13 @@ class TestOpenQuestion:
 
 
 class TestCitations:
-    def test_long_passages_are_quoted_short_at_a_word(self):
-        text = "word " * 100
-
+    def test_the_whole_passage_is_quoted_on_one_line(self):
         class Shelf:
             def passage(self, document, passage):
-                return Passage(document=document, passage=passage, title="T", heading="", text=text, version=1, score=0)
+                return Passage(document=document, passage=passage, title="T", heading="", text="one\n two ", version=1, score=0)
 
         (cited,) = citations("See [a.b#c-d].", Shelf())
-        assert len(cited.quote) <= QUOTE_CHARACTERS + 1 and cited.quote.endswith("word…")
+        assert (cited.document, cited.passage, cited.quote) == ("a.b", "c-d", "one two")
 
     def test_other_brackets_are_no_citations(self):
         assert list(citations("[note] [#x] [a#] [a b#c] (a#b)", None)) == []

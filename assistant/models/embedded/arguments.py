@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from assistant.models.embedded.extract.calendar import find_day, find_time
+from assistant.models.embedded.extract.answers import bare_name, stated_boolean, yes_or_no
 from assistant.models.embedded.extract.entity import pieces
-from assistant.models.embedded.extract.numbers import assign_numbers
-from assistant.models.embedded.extract.spans import after_keyword, informative, person, proper_names, quoted
-from assistant.models.embedded.kinds import is_narrow, is_person, says_choice, takes_words, vocabulary
+from assistant.models.embedded.extract.lists import listed, numbers_listed
+from assistant.models.embedded.extract.moments import assign_times, moment, wants_time
+from assistant.models.embedded.extract.numbers import assign_numbers, unit_choice
+from assistant.models.embedded.extract.people import NameSense, assign_people, has_pronoun, says_me, with_name
+from assistant.models.embedded.extract.spans import after_keyword, by_pattern, informative, proper_names, quoted
+from assistant.models.embedded.kinds import (
+    concerns_people,
+    defaults_to_user,
+    in_users_words,
+    is_narrow,
+    is_person,
+    says_choice,
+    suggested,
+    takes_words,
+    vocabulary,
+)
 from assistant.models.embedded.language import content_stems, core, overlap, stem, words
 from assistant.models.embedded.requests import deed
 from assistant.models.embedded.similarity import Similarity
 from assistant.models.embedded.toolbook import Parameter, ToolCard
 
-CHOICE_THRESHOLD = 0.5
-"""Least similarity between a message and an enum value (with the parameter's description) to take that value."""
+CHOICE_THRESHOLD = 0.35
+"""Least similarity between a message and an enum value to take that value for a required parameter; an answer needs 0.25."""
 THING_THRESHOLD = 0.34
 """Least fit of a piece of the message for an optional parameter that names a thing."""
-
-_UNSURE = re.compile(
-    r"\b(?:not sure|unsure|no idea|(?:don'?t|do not) know|maybe|perhaps|can'?t tell|cannot tell)\b", re.IGNORECASE
-)
-_NEGATED = re.compile(r"\b(?:isn'?t|doesn'?t|didn'?t|not|won'?t|can'?t|haven'?t|hasn'?t|never)\b", re.IGNORECASE)
-_YES = re.compile(
-    r"^\W*(?:yes|yep|yeah|yup|ya|sure|correct|right|affirmative|true|it (?:is|does|did|was|has)|they (?:are|do|did)|i (?:did|have|do)|we (?:did|have|do)|done|of course|definitely|absolutely|si)\b",
-    re.IGNORECASE,
-)
-_NO = re.compile(
-    r"^\W*(?:no|nope|nah|not|never|negative|false|none|nothing|it (?:isn'?t|doesn'?t|didn'?t|wasn'?t|is not|does not|did not)|(?:i|we|they) (?:didn'?t|haven'?t|don'?t|did not|have not|do not))\b",
-    re.IGNORECASE,
-)
+_BESIDE = frozenset(stem(word) for word in words("out time please new now today again off yes no"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,6 @@ class Sources:
     known: Mapping[str, Any]
     earlier: Sequence[str]
     today: date | None
-    context: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,41 +56,76 @@ class Filled:
     missing: tuple[Parameter, ...]
 
 
+@dataclass(kw_only=True)
+class _Draft:
+    card: ToolCard
+    found: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def lacks(self, parameter: Parameter) -> bool:
+        return parameter.name not in self.found
+
+    def finish(self) -> Filled:
+        parameters = self.card.parameters
+        return Filled(
+            arguments={parameter.name: self.found[parameter.name] for parameter in parameters if parameter.name in self.found},
+            missing=tuple(parameter for parameter in parameters if parameter.required and self.lacks(parameter)),
+        )
+
+
 class ArgumentReader:
     """Fills arguments. Deterministic; holds only the shared similarity cache."""
 
     def __init__(self, similarity: Similarity) -> None:
         self._similarity = similarity
+        self._names = NameSense(similarity)
 
     def fill(self, card: ToolCard, sources: Sources) -> Filled:
-        found = self._from_text(card, sources.message, sources.today)
+        draft = _Draft(card=card, found=self._from_text(card, sources.message, sources.today))
+        self._tell(draft, sources)
         for parameter in card.parameters:
-            if parameter.name not in found and parameter.required and fits(parameter, sources.known.get(parameter.name)):
-                found[parameter.name] = sources.known[parameter.name]
-        for text in sources.earlier:
-            if all(parameter.name in found for parameter in card.parameters if parameter.required):
-                break
-            for name, value in self._from_text(card, text, sources.today).items():
-                parameter = card.parameter(name)
-                if name not in found and parameter is not None and parameter.required:
-                    found[name] = value
+            if draft.lacks(parameter) and parameter.required and fits(parameter, sources.known.get(parameter.name)):
+                draft.found[parameter.name] = sources.known[parameter.name]
+        self._look_back(draft, sources)
         for parameter in card.parameters:
-            if parameter.required and parameter.name not in found and takes_words(parameter):
-                told = self._told(card, sources)
-                if told is not None:
-                    found[parameter.name] = told
-        missing = tuple(parameter for parameter in card.parameters if parameter.required and parameter.name not in found)
-        ordered = {parameter.name: found[parameter.name] for parameter in card.parameters if parameter.name in found}
-        return Filled(arguments=ordered, missing=missing)
+            if draft.lacks(parameter) and parameter.required and is_person(parameter) and defaults_to_user(parameter):
+                draft.found[parameter.name] = "me"
+        return draft.finish()
 
-    def _told(self, card: ToolCard, sources: Sources) -> str | None:
-        """The message in the user's words; null when it only names the deed ("report an injury") and tells nothing."""
-        text = informative(sources.message)
+    def _tell(self, draft: _Draft, sources: Sources) -> None:
+        """Free text is the message; one that only points back ("and that one?") adds nothing to what is known."""
+        for parameter in draft.card.parameters:
+            if not takes_words(parameter) or not draft.lacks(parameter) or not (parameter.required or in_users_words(parameter)):
+                continue
+            told = self._told(draft, sources.message)
+            if told is None or (fits(parameter, sources.known.get(parameter.name)) and not content_stems(told)):
+                continue
+            draft.found[parameter.name] = self._about_whom(told, parameter, sources)
+
+    def _told(self, draft: _Draft, message: str) -> str | None:
+        """The message in the user's words; null when it only names the deed ("report an injury") and the other arguments."""
+        text, card = informative(message), draft.card
         heads = (re.split(r"[:,]", example, maxsplit=1)[0] for example in card.examples if re.search(r"[:,]", example))
-        bare = content_stems(text) <= vocabulary(card).union(*(content_stems(head) for head in heads))
-        if bare and card.effect == "write" and any(parameter.required for parameter in card.parameters):
-            return None
-        return text
+        said = {one for one in content_stems(text) if not one[0].isdigit()} - _BESIDE
+        said -= vocabulary(card).union(*(content_stems(head) for head in heads))
+        said -= frozenset[str]().union(*(content_stems(value) for value in draft.found.values() if isinstance(value, str)))
+        acts = card.effect == "write" and any(parameter.required for parameter in card.parameters)
+        return None if acts and not said else text
+
+    def _about_whom(self, told: str, parameter: Parameter, sources: Sources) -> str:
+        """A pronoun for somebody named before is told by name, where the tool cares who it is."""
+        if not concerns_people(parameter) or not has_pronoun(told) or self._names.people(told):
+            return told
+        named = next((people[-1].name for text in sources.earlier if (people := self._names.people(text))), None)
+        return with_name(told, named) if named else told
+
+    def _look_back(self, draft: _Draft, sources: Sources) -> None:
+        for text in sources.earlier:
+            wanted = [parameter for parameter in draft.card.parameters if parameter.required and draft.lacks(parameter)]
+            wanted = [one for one in wanted if not (is_person(one) and defaults_to_user(one) and says_me(sources.message))]
+            if not wanted:
+                return
+            values = self._from_text(draft.card, text, sources.today)
+            draft.found |= {one.name: values[one.name] for one in wanted if one.name in values}
 
     def answer(self, parameter: Parameter, message: str, today: date | None) -> Any | None:
         """The value a message gives when it was asked for exactly this parameter; null when it gives none."""
@@ -102,45 +137,49 @@ class ArgumentReader:
             return self._choice(parameter, message, asked=True)
         if parameter.kind == "array":
             return self._array(parameter, message)
-        if is_person(parameter):
-            return person(message) or _bare_name(message)
-        moment = _moment(parameter, message, today)
+        if is_person(parameter) and not takes_words(parameter):
+            named = self._names.people(message)
+            return named[0].name.title() if named else bare_name(message)
         if parameter.pattern is not None:
-            return _by_pattern(parameter.pattern, message)
-        if moment is not None or parameter.format in {"date", "date-time", "time"}:
-            return moment
+            return by_pattern(parameter.pattern, message)
+        if wants_time(parameter):
+            return assign_times([parameter], message).get(parameter.name)
+        day = moment(parameter, message, today)
+        if day is not None or parameter.format in {"date", "date-time", "time"}:
+            return day
         return informative(message) if deed(message) == 1.0 else core(message)
 
     def _from_text(self, card: ToolCard, text: str, today: date | None) -> dict[str, Any]:
         spent = vocabulary(card)
-        numeric = [
-            parameter for parameter in card.parameters if parameter.kind in {"number", "integer"} and not parameter.choices
-        ]
-        found: dict[str, Any] = assign_numbers(numeric, text)
+        numeric = [one for one in card.parameters if one.kind in {"number", "integer"} and not one.choices]
+        timed = [one for one in card.parameters if wants_time(one)]
+        persons = [one for one in card.parameters if is_person(one) and not takes_words(one)]
+        found: dict[str, Any] = {**assign_numbers(numeric, text), **assign_times(timed, text)}
+        found |= assign_people(persons, self._names.people(text, spent)) if persons else {}
         used: set[str] = set()
         for parameter in card.parameters:
-            if parameter in numeric:
+            if parameter in numeric or parameter in timed or parameter in persons:
                 continue
             value = self._value(parameter, text, today, spent)
-            value = None if isinstance(value, str) and value in used and not is_person(parameter) else value
-            if value is not None:
-                found[parameter.name] = value
-                if isinstance(value, str):
-                    used.add(value)
+            if value is None or (isinstance(value, str) and value in used):
+                continue
+            found[parameter.name] = value
+            used |= {value} if isinstance(value, str) else set()
         return found
 
     def _value(self, parameter: Parameter, text: str, today: date | None, spent: frozenset[str]) -> Any | None:
         if parameter.choices:
             return self._choice(parameter, text, asked=False)
         if parameter.kind == "boolean":
-            return _stated_boolean(parameter, text)
+            return stated_boolean(parameter, text)
         if parameter.kind == "array":
             return self._array(parameter, text)
-        if parameter.kind != "string":
-            return None
-        return self._string(parameter, text, today, spent)
+        return self._string(parameter, text, today, spent) if parameter.kind == "string" else None
 
     def _choice(self, parameter: Parameter, text: str, *, asked: bool) -> Any | None:
+        unit = unit_choice(parameter, text)
+        if unit is not None:
+            return unit
         asked_words = words(text)
         stems = {stem(word) for word in asked_words}
         exact = [choice for choice in parameter.choices if says_choice(str(choice), asked_words, stems)]
@@ -150,37 +189,29 @@ class ArgumentReader:
             return None
         scored = [(self._similarity.match(text, _spoken(choice)), choice) for choice in parameter.choices]
         best = max(scored, key=lambda one: one[0], default=None)
-        return best[1] if best is not None and best[0] >= (0.25 if asked else CHOICE_THRESHOLD - 0.15) else None
+        return best[1] if best is not None and best[0] >= (0.25 if asked else CHOICE_THRESHOLD) else None
 
     def _array(self, parameter: Parameter, text: str) -> list[Any] | None:
         items = parameter.items
         if items is None or items.kind == "object":
             return None
         if items.kind in {"number", "integer"}:
-            listed = re.search(r"[\[(]([^\])]*\d[^\])]*)[\])]", text)
-            values = [
-                assign_numbers([items], piece).get(items.name)
-                for piece in re.split(r",|\band\b|\s", listed[1] if listed else text)
-            ]
-            kept = [value for value in values if value is not None]
-            return kept or None
+            return numbers_listed(items, text)
         if items.choices:
             asked_words = words(text)
             stems = {stem(word) for word in asked_words}
             return [choice for choice in items.choices if says_choice(str(choice), asked_words, stems)] or None
-        return quoted(text) or (_listed(text) if parameter.required else None) or (proper_names(text) or None)
+        return quoted(text) or (listed(text) if parameter.required else None) or (proper_names(text) or None)
 
     def _string(self, parameter: Parameter, text: str, today: date | None, spent: frozenset[str]) -> str | None:
         if parameter.pattern is not None:
-            return _by_pattern(parameter.pattern, text)
-        moment = _moment(parameter, text, today)
-        if moment is not None or parameter.format in {"date", "date-time", "time"}:
-            return moment
-        if is_person(parameter):
-            return person(text)
+            return by_pattern(parameter.pattern, text)
+        day = moment(parameter, text, today)
+        if day is not None or parameter.format in {"date", "date-time", "time"}:
+            return day
         if takes_words(parameter):
             return next(iter(quoted(text)), None) if parameter.required and overlap(parameter.label, text) > 0 else None
-        named = _keyworded(parameter, text)
+        named = suggested(parameter, text) or _keyworded(parameter, text)
         if named is None and parameter.required:
             named = next(iter(quoted(text)), None)
         return named or self._thing(parameter, text, spent)
@@ -202,50 +233,8 @@ class ArgumentReader:
         return best[1] if best is not None and (parameter.required or best[0] >= THING_THRESHOLD) else None
 
 
-def yes_or_no(text: str) -> bool | None:
-    """What an answer says to a yes-or-no question; null when it says neither."""
-    if _UNSURE.search(text):
-        return None
-    if _NO.match(text) or _NEGATED.search(text):
-        return False
-    return True if _YES.match(text) else None
-
-
-def _stated_boolean(parameter: Parameter, text: str) -> bool | None:
-    stems = content_stems(parameter.label)
-    if not stems or not stems <= content_stems(text):
-        return None
-    first = next(iter(stems))
-    negated = re.search(
-        rf"\b(?:no|not|without|isn'?t|wasn'?t|didn'?t|don'?t|never)\b[^.,;]{{0,20}}\b{re.escape(first)}", text, re.IGNORECASE
-    )
-    return negated is None
-
-
 def _spoken(choice: object) -> str:
     return " ".join(words(str(choice).replace("_", " ")))
-
-
-def _by_pattern(pattern: str, text: str) -> str | None:
-    loose = pattern.removeprefix("^").removesuffix("$")
-    try:
-        found = re.search(rf"(?<![\w-])(?:{loose})(?![\w-])", text) or re.search(rf"(?<![\w-])(?:{loose})(?![\w-])", text.upper())
-    except re.error:
-        return None
-    return found[0] if found else None
-
-
-def _moment(parameter: Parameter, text: str, today: date | None) -> str | None:
-    label = set(parameter.label.split())
-    wants_day = parameter.format in {"date", "date-time"} or bool(label & {"date", "day", "when", "deadline"})
-    wants_time = parameter.format in {"time", "date-time"} or (bool(label & {"time", "when", "at"}) and parameter.format is None)
-    day = find_day(text, today) if wants_day else None
-    time = find_time(text) if wants_time else None
-    if parameter.format == "date-time":
-        return f"{day.isoformat()}T{time}:00" if day and time else None
-    if day is not None:
-        return f"{day.isoformat()} {time}" if time else day.isoformat()
-    return time
 
 
 def _keyworded(parameter: Parameter, text: str) -> str | None:
@@ -255,30 +244,11 @@ def _keyworded(parameter: Parameter, text: str) -> str | None:
         return value
     if not parameter.required or takes_words(parameter) or not is_narrow(parameter):
         return None
-    names = proper_names(text)
-    return names[0] if names else None
-
-
-def _listed(text: str) -> list[str] | None:
-    found = re.search(r"(?:[:]\s*|\bof\s+|\bare\s+|\bfor\s+)?((?:[\w-]+(?:\s[\w-]+)?,\s*)+(?:and\s+)?[\w-]+)", text)
-    if not found:
-        return None
-    return [piece.strip() for piece in re.split(r",\s*(?:and\s+)?|\s+and\s+", found[1]) if piece.strip()]
-
-
-def _bare_name(text: str) -> str | None:
-    """An answer that is a name and nothing else, whatever its case."""
-    stripped = re.sub(
-        r"^\W*(?:it'?s|it was|that'?s|his name is|her name is|name is|for|with)\s+", "", core(text), flags=re.IGNORECASE
-    ).strip(" .!")
-    return (
-        stripped.title()
-        if stripped and len(stripped.split()) <= 3 and stripped.replace(" ", "").replace("-", "").replace("'", "").isalpha()
-        else None
-    )
+    return next(iter(proper_names(text)), None)
 
 
 def fits(parameter: Parameter, value: object) -> bool:
+    """Whether a value is of the parameter's type and among its choices."""
     if value is None:
         return False
     if parameter.choices:

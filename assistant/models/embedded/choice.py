@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assistant.models.embedded.language import asks_how, content_stems, core, form, words
-from assistant.models.embedded.requests import deed, generality, names_particulars, speaks_of_present
+from assistant.models.embedded.language import content_stems, core, form, words
+from assistant.models.embedded.plain import plain, unquoted
+from assistant.models.embedded.requests import asks, deed, generality, names_particulars, orders, speaks_of_present
 from assistant.models.embedded.similarity import Similarity, Vector
 from assistant.models.embedded.toolbook import ToolCard
 
@@ -63,7 +64,8 @@ class ToolChoice:
         if not acting:
             return []
         toolset = self._toolset(acting)
-        readings = [toolset.read(request, part, self._similarity.vector(part)) for part in _readings(core(request))]
+        bare = plain(unquoted(request))
+        readings = [toolset.read(bare, part, self._similarity.vector(part)) for part in [*_readings(core(bare)), *_ordered(bare)]]
         best = [max((scores[at] for scores in readings), key=lambda one: one.rank) for at in range(len(acting))]
         return sorted(best, key=lambda one: -one.rank)
 
@@ -127,8 +129,8 @@ def _never(card: ToolCard) -> ToolScore:
 
 
 def _forbids(request: str, card: ToolCard) -> bool:
-    """ "How do I log one?" is never a command, however close the words, unless the tool gives such a question as an example."""
-    return card.effect == "write" and asks_how(request) and not any(asks_how(example) for example in card.examples)
+    """A question changes nothing, however close the words ("how do I log one?"), unless the tool gives such a question as an example."""
+    return card.effect == "write" and asks(request) and not any(asks(example) for example in card.examples)
 
 
 def _general_odds(request: str) -> float:
@@ -144,6 +146,11 @@ def _readings(request: str) -> list[str]:
     """A request, and what stands before its colon: "log an incident: ..." says the deed first and the matter after."""
     head, colon, _ = request.partition(": ")
     return [request, head] if colon and 2 <= len(words(head)) <= 8 else [request]
+
+
+def _ordered(request: str) -> list[str]:
+    """What a longer message says to do or asks, without what it tells around that."""
+    return [part for part in orders(request) if 3 <= len(words(part)) < len(words(core(request)))]
 
 
 def _bag(card: ToolCard) -> frozenset[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assistant.models.embedded.choice import ToolScore
 from assistant.models.embedded.conversation import Conversation, Turn
 from assistant.models.embedded.language import content_stems, is_elliptic, is_greeting, is_thanks, stem, word_list
+from assistant.models.embedded.plain import plain
+from assistant.models.embedded.requests import asks
 from assistant.models.embedded.toolbook import ToolCard
 
 EARLIER_TURNS = 6
@@ -20,14 +23,14 @@ FOLLOW_ODDS = 2.0
 def contextual(conversation: Conversation) -> str:
     """The message, with the user turn it leans on before it when it cannot stand alone."""
     message = conversation.now.user
-    if not conversation.past or not is_elliptic(message) or is_greeting(message) or is_thanks(message):
+    if not conversation.past or not is_elliptic(plain(message)) or is_greeting(message) or is_thanks(message):
         return message
     leading: list[str] = []
     for turn in reversed(conversation.past[-EARLIER_TURNS:]):
         if is_greeting(turn.user) or is_thanks(turn.user):
             continue
         leading.insert(0, turn.user.strip())
-        if not is_elliptic(turn.user) or len(leading) == 3:
+        if not is_elliptic(plain(turn.user)) or len(leading) == 3:
             break
     return " ".join([*leading, message])
 
@@ -36,7 +39,7 @@ def focus(conversation: Conversation) -> str:
     """The message, with the follow-ups before it while no subject is named: "and how long?" is about what was last named."""
     text = conversation.now.user
     for turn in reversed(conversation.past[-EARLIER_TURNS:]):
-        if content_stems(text) - _MEASURES or not is_elliptic(turn.user):
+        if content_stems(text) - _MEASURES or not is_elliptic(plain(turn.user)):
             break
         text = f"{turn.user.strip()} {text}"
     return text
@@ -47,14 +50,19 @@ _MEASURES = frozenset(
 )
 
 
+_MORE = re.compile(r"^\W*(?:and|also|plus)\b|\b(?:too|also|as well)\W*$", re.IGNORECASE)
+"""A statement that goes on with the record before it: "the store room too"."""
+
+
 def merged(alone: Sequence[ToolScore], combined: Sequence[ToolScore], conversation: Conversation) -> list[ToolScore]:
     """The better of both readings for each tool; the tool of the last turn comes first among equals unless it changes something."""
     with_context = {one.card.name: one for one in combined}
     last = next((turn.results[-1].tool for turn in reversed(conversation.past) if turn.results), None)
+    more = _MORE.search(conversation.now.user) is not None and not asks(conversation.now.user)
     merged: list[ToolScore] = []
     for one in alone:
         other = with_context[one.card.name]
-        sticks = one.card.name == last and one.card.effect == "read"
+        sticks = one.card.name == last and (one.card.effect == "read" or more)
         merged.append(
             ToolScore(
                 card=one.card,

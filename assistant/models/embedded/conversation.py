@@ -48,6 +48,11 @@ class OpenQuestion:
     known: Mapping[str, Any] = field(default_factory=dict[str, Any])
     fresh: bool = True
 
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """As the model tells of its own questions, so that the next turn finds this one still open."""
+        return {"tool": self.tool, "argument": self.argument, "question": self.question, "known": dict(self.known)}
+
 
 PATIENCE = 1
 """Side questions an open question outlives."""
@@ -103,6 +108,13 @@ class Conversation:
             if age == PATIENCE or any(result.fields.get("summary") for result in turn.results):
                 return None
         return None
+
+
+    def was_asked(self, tool: str, argument: str, *, turns: int = 3) -> bool:
+        """Whether the model itself asked for this argument lately."""
+        asked = [turn.details.get("asked") for turn in self.past[-turns:]]
+        questions = [_question(cast("Mapping[str, Any]", one), known=None) for one in asked if isinstance(one, Mapping)]
+        return any(one is not None and (one.tool, one.argument) == (tool, argument) for one in questions)
 
 
 @dataclass(kw_only=True)

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from assistant.models.embedded.arguments import ArgumentReader, Filled, Sources, fits
+from assistant.models.embedded.arguments import ArgumentReader
 from assistant.models.embedded.choice import ToolChoice
-from assistant.models.embedded.context import EARLIER_TURNS, FOLLOW_ODDS, acted_on, contextual, last_arguments, last_tool, merged
+from assistant.models.embedded.context import FOLLOW_ODDS, contextual, last_tool, merged
 from assistant.models.embedded.conversation import Conversation, OpenQuestion
-from assistant.models.embedded.extract.calendar import day_in
-from assistant.models.embedded.language import clauses, form, is_elliptic, is_greeting, is_thanks, words
+from assistant.models.embedded.extract.answers import is_unsure
+from assistant.models.embedded.language import clauses, form, words
+from assistant.models.embedded.pending import Pending, Request, small_talk
+from assistant.models.embedded.plain import trusted
 from assistant.models.embedded.questions import question_for
 from assistant.models.embedded.reply import Say, compose
-from assistant.models.embedded.requests import deed
+from assistant.models.embedded.requests import asks, deed
 from assistant.models.embedded.similarity import Similarity
-from assistant.models.embedded.toolbook import KNOWLEDGE_TOOL, Parameter, ToolCard
+from assistant.models.embedded.toolbook import KNOWLEDGE_TOOL, ToolCard
 
 MAX_CALLS = 4
 """Tool calls of one turn after which the model answers with what it has."""
 CLAUSE_ODDS = 1.0
 """Least log-odds of each part of a message for the parts to be separate requests."""
-SWITCH_RANK = 1.5
-SWITCH_CLOSENESS = 0.6
-"""How far another tool must outrank the one that asked, and how close it must be, for a message not to be the answer."""
+PLAIN_ANSWER = 4
+"""Words up to which a message that does not answer the open question is no other request either."""
+WAITING = "I cannot go on without that. Tell me when you know, or ask me something else."
 SECOND_ODDS = -3.0
 """Least log-odds for a reading tool to be tried when the knowledge base had nothing."""
 
@@ -34,16 +35,6 @@ SECOND_ODDS = -3.0
 class Call:
     tool: str
     arguments: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """One thing asked for. `text` is what the arguments are read from, `context` the same with the turn it leans on."""
-
-    text: str
-    context: str
-    card: ToolCard | None
-    question: OpenQuestion | None = None
 
 
 Decision = Call | Say
@@ -55,11 +46,11 @@ class Decider:
 
     similarity: Similarity
     choice: ToolChoice = field(init=False)
-    reader: ArgumentReader = field(init=False)
+    pending: Pending = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "choice", ToolChoice(self.similarity))
-        object.__setattr__(self, "reader", ArgumentReader(self.similarity))
+        object.__setattr__(self, "pending", Pending(self.choice, ArgumentReader(self.similarity)))
 
     def decide(self, conversation: Conversation, cards: Sequence[ToolCard]) -> Decision:
         results = conversation.now.results
@@ -68,7 +59,7 @@ class Decider:
             return compose(self.similarity, conversation, plan[0].context)
         second = self._second_thought(plan[0], conversation, cards) if len(plan) == 1 else None
         for request in [second] if second else plan[len(results) :]:
-            decision = self._act(request, conversation)
+            decision = self._act(request, conversation, cards)
             if isinstance(decision, Call) or not results:
                 return decision
             if decision.asked is not None:
@@ -77,15 +68,19 @@ class Decider:
 
     def plan(self, conversation: Conversation, cards: Sequence[ToolCard]) -> list[Request]:
         """The requests of the message in order, at least one."""
-        message = conversation.now.user
-        answered = self._answered(conversation, cards)
+        message = trusted(conversation.now.user)
+        answered = self.pending.answered(message, conversation, cards)
         if answered is not None:
             return [answered]
         several = self._several(message, cards)
         if several:
             return several
+        return [self._alone(message, conversation, cards)]
+
+    def _alone(self, message: str, conversation: Conversation, cards: Sequence[ToolCard]) -> Request:
         context = contextual(conversation)
-        return [Request(text=message, context=context, card=self._best(message, context, conversation, cards))]
+        context = message if context == conversation.now.user else context
+        return Request(text=message, context=context, card=self._best(message, context, conversation, cards))
 
     def _several(self, message: str, cards: Sequence[ToolCard]) -> list[Request]:
         """Separate requests for different tools, each of them clear by itself; else none."""
@@ -95,14 +90,14 @@ class Decider:
             ranked = self.choice.rank(part, cards)
             if ranked and ranked[0].is_close and ranked[0].odds > CLAUSE_ODDS and abs(deed(part)) == 1.0:
                 requests.append(Request(text=part, context=part, card=ranked[0].card))
-            elif form(part) == "question" and len(words(part)) >= 4 and (knowledge := _knowledge(cards)) is not None:
+            elif form(part) == "question" and len(words(part)) >= 4 and (knowledge := knowledge_of(cards)) is not None:
                 requests.append(Request(text=part, context=part, card=knowledge))
         distinct = {request.card.name for request in requests if request.card is not None}
         return requests if len(distinct) > 1 else []
 
     def _best(self, message: str, context: str, conversation: Conversation, cards: Sequence[ToolCard]) -> ToolCard | None:
         ranked = self.choice.rank(message, cards)
-        knowledge = _knowledge(cards)
+        knowledge = knowledge_of(cards)
         bar = 0.0
         if context != message:
             ranked = merged(ranked, self.choice.rank(context, cards), conversation)
@@ -125,80 +120,37 @@ class Decider:
             return None
         return Request(text=request.text, context=request.context, card=best.card)
 
-    def _answered(self, conversation: Conversation, cards: Sequence[ToolCard]) -> Request | None:
-        question = conversation.open_question()
-        card = next((card for card in cards if question and card.name == question.tool), None)
-        parameter = card.parameter(question.argument) if card and question else None
-        if question is None or card is None or parameter is None or self._moved_on(conversation.now.user, card, parameter, cards):
-            return None
-        if not question.fresh and not is_elliptic(conversation.now.user):
-            return None
-        return Request(text=conversation.now.user, context=conversation.now.user, card=card, question=question)
-
-    def _moved_on(self, message: str, card: ToolCard, parameter: Parameter, cards: Sequence[ToolCard]) -> bool:
-        """Whether a message is something else than the answer to the open question about `parameter` of `card`."""
-        if is_thanks(message) or is_greeting(message):
-            return True
-        asks = message.rstrip().endswith("?") or _opens_question(message)
-        told = deed(message) == 0.0 and len(words(message)) <= 3
-        typed = (parameter.kind != "string" or bool(parameter.choices)) and len(words(message)) <= 6
-        if not asks and (told or (typed and self.reader.answer(parameter, message, None) is not None)):
-            return False
-        ranked = self.choice.rank(message, cards)
-        own = next((one.rank for one in ranked if one.card.name == card.name), 0.0)
-        best = ranked[0]
-        outranked = best.card.name != card.name and best.rank > own + SWITCH_RANK and best.closeness >= SWITCH_CLOSENESS
-        return outranked or asks
-
-    def _act(self, request: Request, conversation: Conversation) -> Decision:
-        if request.card is None:
-            return _small_talk(request.text) or Say.nothing_found()
-        if request.question is None and (talk := _small_talk(request.text)) is not None:
+    def _act(self, request: Request, conversation: Conversation, cards: Sequence[ToolCard]) -> Decision:
+        knowledge = knowledge_of(cards)
+        if request.question is None and (talk := small_talk(request.text)) is not None:
             return talk
+        if request.card is None:
+            return Say.nothing_found()
         if request.card.is_knowledge:
             return Call(tool=request.card.name, arguments=_search_arguments(request))
-        filled = self._fill(request, request.card, conversation)
-        if filled.missing:
-            parameter = filled.missing[0]
-            again = request.question if request.question and request.question.argument == parameter.name else None
-            question = f"I did not get that. {again.question}" if again and again.question else question_for(parameter)
-            return Say.ask(request.card.name, parameter.name, question, filled.arguments)
-        return Call(tool=request.card.name, arguments=filled.arguments)
+        filled = self.pending.fill(request, request.card, conversation)
+        if not filled.missing:
+            return Call(tool=request.card.name, arguments=filled.arguments)
+        parameter = filled.missing[0]
+        if request.question is not None and request.question.argument == parameter.name:
+            return self._unanswered(request, request.question, conversation, cards)
+        if knowledge is not None and (asks(request.text) or conversation.was_asked(request.card.name, parameter.name)):
+            return Call(tool=knowledge.name, arguments=_search_arguments(replace(request, card=knowledge)))
+        return Say.ask(request.card.name, parameter.name, question_for(parameter), filled.arguments)
 
-    def _fill(self, request: Request, card: ToolCard, conversation: Conversation) -> Filled:
-        today = day_in(conversation.instructions)
-        earlier = [turn.user for turn in reversed(conversation.past[-EARLIER_TURNS:]) if not acted_on(turn, card)]
-        known: Mapping[str, Any] = request.question.known if request.question else {}
-        if request.question is None and is_elliptic(request.text) and card.effect == "read":
-            known = last_arguments(conversation, card.name)
-        sources = Sources(message=request.text, known=known, earlier=earlier, today=today)
-        if request.question is None:
-            return self.reader.fill(card, sources)
-        parameter = card.parameter(request.question.argument)
-        value = self.reader.answer(parameter, request.text, today) if parameter else None
-        return self._with_answer(card, sources, request.question, value)
-
-    def _with_answer(self, card: ToolCard, sources: Sources, question: OpenQuestion, value: object) -> Filled:
-        fixed = {
-            parameter.name: question.known[parameter.name]
-            for parameter in card.parameters
-            if fits(parameter, question.known.get(parameter.name))
-        }
-        filled = self.reader.fill(card, sources)
-        arguments = {**filled.arguments, **fixed}
-        arguments.pop(question.argument, None)
-        if value is not None:
-            arguments[question.argument] = value
-        missing = [
-            parameter
-            for parameter in card.parameters
-            if parameter.name not in arguments and (parameter.required or parameter.name == question.argument)
-        ]
-        missing.sort(key=lambda parameter: parameter.name != question.argument)
-        return Filled(arguments=arguments, missing=tuple(missing))
+    def _unanswered(
+        self, request: Request, question: OpenQuestion, conversation: Conversation, cards: Sequence[ToolCard]
+    ) -> Decision:
+        """The open question got no answer. It is never asked again: wait once, then take the message for what it may be else."""
+        waited = conversation.past[-1].reply == WAITING if conversation.past else False
+        if not waited and (is_unsure(request.text) or len(words(request.text)) <= PLAIN_ANSWER):
+            return Say(text=WAITING, outcome="answered", asked=question.details)
+        alone = self._alone(request.text, conversation, [card for card in cards if card.name != question.tool])
+        decision = self._act(alone, conversation, cards)
+        return Say.nothing_found() if isinstance(decision, Say) and decision.outcome == "asked" else decision
 
 
-def _knowledge(cards: Sequence[ToolCard]) -> ToolCard | None:
+def knowledge_of(cards: Sequence[ToolCard]) -> ToolCard | None:
     return next((card for card in cards if card.is_knowledge), None)
 
 
@@ -210,22 +162,3 @@ def _search_arguments(request: Request) -> dict[str, Any]:
 
 def _asks(fields: Mapping[str, Any]) -> bool:
     return isinstance(fields.get("next"), Mapping)
-
-
-def _opens_question(message: str) -> bool:
-    return (
-        re.match(
-            r"\W*(?:actually|wait|first|sorry|hold on|before that|by the way|btw|never ?mind|one more)?[\s,]*(?:how|what|why|when|where|which|who)\b",
-            message,
-            re.IGNORECASE,
-        )
-        is not None
-    )
-
-
-def _small_talk(text: str) -> Say | None:
-    if is_greeting(text):
-        return Say(text="Hello. What can I help you with?", outcome="answered")
-    if is_thanks(text):
-        return Say(text="You're welcome.", outcome="answered")
-    return None

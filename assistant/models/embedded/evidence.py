@@ -1,4 +1,4 @@
-"""Answers from passages: the sentences that answer a question, each followed by the marker of the passage it stands in."""
+"""Answers from passages: the passage that answers a question, or the sentences of it that do, followed by its marker."""
 
 from __future__ import annotations
 
@@ -8,26 +8,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from assistant.models.embedded.language import asks_procedure, content_stems, core, is_step, sentences, without_step, words
+from assistant.models.embedded.language import asks_procedure, content_stems, is_step, sentences, without_step
 from assistant.models.embedded.similarity import Similarity
 
-ANSWER_THRESHOLD = 0.46
-"""Least score of the best sentence; below it nothing is said to be found."""
-PROCEDURE_THRESHOLD = 0.5
-"""Least fit of a passage's heading and steps to the question for its whole procedure to be told."""
-_COMPANION = 0.86
-"""A further sentence is told when it scores at least this share of the best one."""
-MAX_SENTENCES = 4
+ANSWER_THRESHOLD = 0.36
+"""Least score of the best passage; below it nothing is said to be found. Passages that answer score 0.45 to 1, others seldom above 0.4."""
+CONTEXT_WEIGHT = 0.25
+"""What is counted for fitting what was talked about before, beside fitting what is asked now."""
+TIE = 0.03
+"""A second passage is told when it scores this close to the first."""
+MAX_SENTENCES = 5
+_WORDING = 0.15
+_FORM = 0.03
 
 _ASKS_NUMBER = re.compile(
-    r"\bhow (?:long|many|much|often|hot|cold|warm|far|deep|old|high|low|big|soon|strong|fast)\b|\btemp(?:erature)?s?\b|\bwhen\b|\bwhat time\b|\bppm\b|"
-    r"\bwhat (?:is the )?(?:limit|minimum|maximum|number|concentration|ratio|rate|price|size|interval|percentage)\b|\bhow (?:long|much)\b",
+    r"\bhow (?:long|many|much|often|hot|cold|warm|far|deep|old|high|low|big|soon|strong|fast|thick|heavy|late|early|close)\b|\btemp(?:erature)?s?\b|"
+    r"\bwhen\b|\bwhat time\b|\bppm\b|\bby when\b|"
+    r"\bwhat(?:'s| is|s)?(?: the)? (?:limit|minimum|maximum|number|concentration|ratio|rate|price|size|interval|percentage|share|age|weight|speed|pressure)\b",
     re.IGNORECASE,
 )
-_FORBIDDEN = re.compile(
-    r"\b(?:can|may|should|is it (?:ok|okay|safe|allowed|fine)|am i allowed|are we allowed|do i have to|must)\b", re.IGNORECASE
+_ASKS_RULE = re.compile(
+    r"\b(?:can|could|may|should|is it|ok|okay|safe|allowed|fine|do (?:i|we) (?:have|need) to|must|gotta|got to|or not|keep|throw|toss)\b", re.IGNORECASE
 )
-_MODAL = re.compile(r"\b(?:must|should|may|can|never|always|do not|not)\b", re.IGNORECASE)
+_RULE = re.compile(r"\b(?:must|should|may|can|cannot|never|always|do not|not|allowed|forbidden)\b", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +45,33 @@ class Source:
     sentences: tuple[str, ...]
 
     @property
+    def about(self) -> str:
+        return f"{self.title}: {self.heading}"
+
+    @property
+    def whole(self) -> str:
+        return f"{self.heading} {' '.join(self.sentences)}"
+
+    @property
+    def steps(self) -> int:
+        return sum(is_step(sentence) for sentence in self.sentences)
+
+    @property
     def marker(self) -> str:
         return f"[{self.document}#{self.passage}]"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """`focus` is what is asked now, `context` what it follows on ("" when nothing)."""
+
+    focus: str
+    context: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
-    """`text` carries its citation markers. `confidence` is the best sentence's score, about 0 to 1."""
+    """`text` carries its citation markers. `confidence` is the best passage's score, about 0 to 1."""
 
     text: str
     confidence: float
@@ -85,11 +109,18 @@ def _body(text: str, heading: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Scored:
-    source: int
-    at: int
-    sentence: str
+class _Ranked:
+    source: Source
     score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wants:
+    """What the form of a question asks for."""
+
+    number: bool
+    rule: bool
+    steps: bool
 
 
 class Evidence:
@@ -98,92 +129,69 @@ class Evidence:
     def __init__(self, similarity: Similarity) -> None:
         self._similarity = similarity
 
-    def answer(self, question: str, focus: str, sources: Sequence[Source]) -> Answer | None:
-        """`question` is the request with its context, `focus` the words of the last message alone. Null: nothing answers it."""
-        asked = core(question)
-        scored = self._score(asked, focus, sources)
-        if not scored:
+    def answer(self, asked: Asked, sources: Sequence[Source]) -> Answer | None:
+        """`sources` come best first. Null: nothing answers it."""
+        wants = _wants(asked)
+        ranked = self._ranked(asked, wants, [source for source in sources if source.sentences])
+        if not ranked or ranked[0].score < ANSWER_THRESHOLD:
             return None
-        best = max(scored, key=lambda one: (one.score, -one.source, -one.at))
-        wants_steps = asks_procedure(focus) or (not content_stems(focus) and asks_procedure(question))
-        procedure = self._procedure(asked, sources, best) if wants_steps else None
-        if procedure is not None:
-            return procedure
-        if best.score < ANSWER_THRESHOLD:
-            return None
-        return Answer(text=_told(self._chosen(scored, best), sources), confidence=best.score)
+        best = ranked[0]
+        told = [one for one in ranked[:2] if one.score >= best.score - TIE]
+        parts = [f"{self._told(asked, wants, one.source)} {one.source.marker}" for one in told]
+        separator = "\n" if any("\n" in part for part in parts) else " "
+        return Answer(text=separator.join(parts), confidence=best.score)
 
-    def _score(self, asked: str, focus: str, sources: Sequence[Source]) -> list[_Scored]:
+    def _ranked(self, asked: Asked, wants: _Wants, sources: Sequence[Source]) -> list[_Ranked]:
         rarity = _rarity(sources)
-        asked_stems, focus_stems = content_stems(asked), content_stems(focus)
-        wants_number = _ASKS_NUMBER.search(focus) is not None or (not focus_stems and _ASKS_NUMBER.search(asked) is not None)
-        wants_rule = _FORBIDDEN.search(focus) is not None
-        scored: list[_Scored] = []
-        for number, source in enumerate(sources):
-            about = self._similarity.cosine(asked, f"{source.title}. {source.heading}")
-            frame = content_stems(f"{source.title} {source.heading}")
-            for at, sentence in enumerate(source.sentences):
-                said = content_stems(sentence)
-                score = 0.62 * self._similarity.cosine(asked, without_step(sentence)) + 0.26 * about
-                score += 0.22 * _weighted(asked_stems, said, rarity) + 0.08 * _weighted(asked_stems, said | frame, rarity)
-                score += 0.1 * _weighted(focus_stems, said, rarity) if focus != asked else 0.0
-                score += 0.06 if wants_number and re.search(r"\d", without_step(sentence)) else 0.0
-                score += 0.03 if wants_rule and _MODAL.search(sentence) else 0.0
-                scored.append(_Scored(source=number, at=at, sentence=sentence, score=score - 0.015 * number))
-        return self._about_focus(scored, sources, _added(asked, focus)) if focus != asked else scored
+        ranked: list[_Ranked] = []
+        for place, source in enumerate(sources):
+            score = self._fit(asked.focus, source, rarity)
+            score += CONTEXT_WEIGHT * self._fit(asked.context, source, rarity) if asked.context else 0.0
+            score += _FORM if wants.number and _DIGIT.search(source.whole) else 0.0
+            score += _FORM if wants.steps and source.steps > 1 else 0.0
+            score += _FORM if wants.rule and _RULE.search(source.whole) else 0.0
+            ranked.append(_Ranked(source=source, score=score - 0.01 * place))
+        return sorted(ranked, key=lambda one: -one.score)
 
-    def _about_focus(self, scored: list[_Scored], sources: Sequence[Source], focus_stems: frozenset[str]) -> list[_Scored]:
-        """For a follow-up: only sentences that name what the follow-up adds, when any does (in itself or its heading)."""
-        named = [
-            one for one in scored if focus_stems & (content_stems(one.sentence) | content_stems(sources[one.source].heading))
-        ]
-        return named or scored
+    def _fit(self, text: str, source: Source, rarity: Mapping[str, float]) -> float:
+        """Mean of three cosines with the passage (title and heading, the whole, the closest sentence), and of the wording they share."""
+        closest = max(self._similarity.cosine(text, without_step(sentence)) for sentence in source.sentences)
+        meaning = (self._similarity.cosine(text, source.about) + self._similarity.cosine(text, source.whole) + closest) / 3.0
+        return meaning + _WORDING * _weighted(content_stems(text), content_stems(f"{source.title} {source.whole}"), rarity)
 
-    def _procedure(self, asked: str, sources: Sequence[Source], best: _Scored) -> Answer | None:
-        candidates: list[tuple[float, int]] = []
-        for number, source in enumerate(sources):
-            steps = [without_step(sentence) for sentence in source.sentences if is_step(sentence)]
-            if len(steps) < 2:
-                continue
-            fit = 0.75 * self._similarity.cosine(asked, f"{source.title}. {source.heading}") + 0.25 * max(
-                self._similarity.cosine(asked, step) for step in steps
-            )
-            fit += 0.1 * _weighted(content_stems(asked), content_stems(f"{source.title} {source.heading}"), {})
-            fit += 0.08 if number == best.source else 0.0
-            candidates.append((fit - 0.01 * number, -number))
-        if not candidates:
-            return None
-        fit, position = max(candidates)
-        source = sources[-position]
-        same_document = sources[best.source].document == source.document
-        outdone = best.source != -position and best.score > fit + (0.25 if same_document else 0.08)
-        if fit < PROCEDURE_THRESHOLD or outdone:
-            return None
-        return Answer(text=_whole_procedure(source), confidence=fit)
+    def _told(self, asked: Asked, wants: _Wants, source: Source) -> str:
+        """The whole passage, when it is short or steps are wanted; else the sentences that answer best, in their order."""
+        specific = wants.number and not wants.steps
+        if len(source.sentences) <= MAX_SENTENCES or (source.steps > 1 and not specific):
+            return _whole(source.sentences) if source.steps > 1 else " ".join(without_step(one) for one in source.sentences)
+        scored = sorted(
+            range(len(source.sentences)), key=lambda at: -self._sentence_score(asked, wants, without_step(source.sentences[at]))
+        )
+        return " ".join(without_step(source.sentences[at]) for at in sorted(scored[:MAX_SENTENCES]))
 
-    def _chosen(self, scored: Sequence[_Scored], best: _Scored) -> list[_Scored]:
-        good = [one for one in scored if one.score >= max(ANSWER_THRESHOLD, _COMPANION * best.score)]
-        kept: list[_Scored] = []
-        for one in sorted(good, key=lambda item: (-item.score, item.source, item.at)):
-            repeated = any(self._similarity.cosine(one.sentence, other.sentence) > 0.93 for other in kept)
-            if not repeated and len(kept) < MAX_SENTENCES - 1:
-                kept.append(one)
-        return sorted(kept, key=lambda item: (item.source != best.source, item.source, item.at))
+    def _sentence_score(self, asked: Asked, wants: _Wants, sentence: str) -> float:
+        score = self._similarity.cosine(asked.focus, sentence)
+        score += CONTEXT_WEIGHT * self._similarity.cosine(asked.context, sentence) if asked.context else 0.0
+        score += _WORDING * _weighted(content_stems(asked.focus), content_stems(sentence), {})
+        score += 0.15 if wants.number and _DIGIT.search(sentence) else 0.0
+        return score + (_FORM if wants.rule and _RULE.search(sentence) else 0.0)
 
 
-def _added(asked: str, focus: str) -> frozenset[str]:
-    """What the last message adds to the ones before it; all of its words when it repeats theirs."""
-    before = asked.replace(core(focus), " ").replace(focus, " ")
-    return content_stems(focus) - content_stems(before) or content_stems(focus)
+def _wants(asked: Asked) -> _Wants:
+    return _Wants(
+        number=_ASKS_NUMBER.search(asked.focus) is not None,
+        rule=_ASKS_RULE.search(asked.focus) is not None,
+        steps=asks_procedure(asked.focus),
+    )
 
 
 def _rarity(sources: Sequence[Source]) -> dict[str, float]:
-    texts = [content_stems(sentence) for source in sources for sentence in source.sentences]
+    """How rare each stem is among the passages: log(1 + passages / passages with it)."""
     counts: dict[str, int] = {}
-    for stems in texts:
-        for one in stems:
+    for source in sources:
+        for one in content_stems(f"{source.title} {source.whole}"):
             counts[one] = counts.get(one, 0) + 1
-    return {one: math.log(1 + len(texts) / count) for one, count in counts.items()}
+    return {one: math.log(1 + len(sources) / count) for one, count in counts.items()}
 
 
 def _weighted(asked: frozenset[str], said: frozenset[str], rarity: Mapping[str, float]) -> float:
@@ -195,28 +203,12 @@ def _weighted(asked: frozenset[str], said: frozenset[str], rarity: Mapping[str, 
     return sum(rarity.get(one, ceiling) for one in asked & said) / total if total else 0.0
 
 
-def _told(chosen: Sequence[_Scored], sources: Sequence[Source]) -> str:
-    """Sentences grouped by passage in the order given; the marker follows the last sentence of each passage."""
-    groups: dict[int, list[_Scored]] = {}
-    for one in chosen:
-        groups.setdefault(one.source, []).append(one)
-    parts: list[str] = []
-    for number, group in groups.items():
-        text = " ".join(without_step(one.sentence) for one in group)
-        parts.append(f"{text} {sources[number].marker}")
-    return " ".join(parts)
-
-
-def _whole_procedure(source: Source) -> str:
+def _whole(lines: Sequence[str]) -> str:
     """What leads into the steps, the steps one a line, and what follows them, in the passage's order."""
-    lines: list[str] = []
-    for sentence in source.sentences:
-        if is_step(sentence) or not lines or is_step(lines[-1]):
-            lines.append(sentence)
+    told: list[str] = []
+    for sentence in lines:
+        if is_step(sentence) or not told or is_step(told[-1]):
+            told.append(sentence)
         else:
-            lines[-1] = f"{lines[-1]} {sentence}"
-    return "\n".join(lines) + f" {source.marker}"
-
-
-def numbers_in(text: str) -> list[str]:
-    return [word for word in words(text) if word[0].isdigit()]
+            told[-1] = f"{told[-1]} {sentence}"
+    return "\n".join(told)

@@ -21,6 +21,8 @@ _IN_WORDS = re.compile(
     r"\bin (?:the user'?s|their(?: own)?|his or her|plain|your|free) words\b|\bas (?:the user|they) (?:said|says|put|wrote|typed)\b",
     re.IGNORECASE,
 )
+_USER_DEFAULT = re.compile(r"\b(?:the )?user\b[^.;]{0,20}\b(?:when|if|unless)\b[^.;]{0,25}\bname|\bdefaults? (?:to|is) the user\b", re.IGNORECASE)
+_SUCH_AS = re.compile(r"\b(?:such as|for example|e\.g\.|like)\s+(?P<options>[^.;()]+)", re.IGNORECASE)
 _DEED_STEMS = frozenset(
     stem(word)
     for word in word_list(
@@ -40,6 +42,30 @@ def takes_words(parameter: Parameter) -> bool:
         and not is_narrow(parameter)
         and _FREE.search(f"{parameter.label} {parameter.description}") is not None
     )
+
+
+def in_users_words(parameter: Parameter) -> bool:
+    """Whether a string is described as what the user said, word for word."""
+    return _IN_WORDS.search(parameter.description) is not None
+
+
+def concerns_people(parameter: Parameter) -> bool:
+    """Whether a free text says who: then a pronoun in it is no good to the tool."""
+    return _PERSON.search(f"{parameter.label} {parameter.description}") is not None
+
+
+def defaults_to_user(parameter: Parameter) -> bool:
+    """Whether the description says that it is the user when nobody is named."""
+    return _USER_DEFAULT.search(parameter.description) is not None
+
+
+def suggested(parameter: Parameter, text: str) -> str | None:
+    """The example value of a description ("such as small or extra large") that the text says."""
+    found = _SUCH_AS.search(parameter.description)
+    options = re.split(r",\s*(?:or\s+)?|\s+or\s+", found["options"]) if found else []
+    stems = {stem(word) for word in words(text)}
+    said = [option.strip(" `'\"") for option in options if option.strip() and {stem(word) for word in words(option)} <= stems]
+    return max(said, key=len, default=None)
 
 
 def vocabulary(card: ToolCard) -> frozenset[str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from assistant.models.embedded.context import focus
 from assistant.models.embedded.conversation import Conversation, ToolResult
 from assistant.models.embedded.evidence import Evidence, read_sources
+from assistant.models.embedded.searching import asked_of
 from assistant.models.embedded.similarity import Similarity
 from assistant.models.embedded.toolbook import KNOWLEDGE_TOOL
 
@@ -78,9 +79,8 @@ def _one(evidence: Evidence, result: ToolResult, conversation: Conversation, que
         return Say(text=_with_question(summary.strip(), result.fields.get("next")), outcome="answered")
     sources = read_sources(result.content)
     if result.tool == KNOWLEDGE_TOOL or sources:
-        asked = next((value for value in result.arguments.values() if isinstance(value, str)), question)
-        last = focus(conversation)
-        answer = evidence.answer(asked, last if last in asked else asked, sources)
+        query = next((value for value in result.arguments.values() if isinstance(value, str)), question)
+        answer = evidence.answer(asked_of(query, focus(conversation)), sources)
         return Say(text=answer.text, outcome="answered") if answer else Say.nothing_found()
     return Say(text=_plain(result.content), outcome="answered")
 

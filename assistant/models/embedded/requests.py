@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from assistant.models.embedded.language import content_stems, stem, word_list
 from assistant.models.embedded.plain import phrases, plain, unquoted
 
 _LOOK_UP = re.compile(
@@ -25,6 +26,7 @@ _PUT_DOWN = re.compile(
     r"on (?:the )?record\b)",
     re.IGNORECASE,
 )
+_PUTTING = frozenset(stem(word) for word in word_list("write note log record mark put tick check jot report save enter file down yes yeah yep sure go ahead"))
 _NO_ORDER = re.compile(r"\b(?:how|what|when|where|why|who|should|must|do|does|did|can|could|may|might|to) (?:do |should |can |must )?(?:i|we|you|he|she|they)?\b[^,.;]{0,25}$")
 _DONE = re.compile(
     r"\b(?:passed|finished|completed|done|renewed|received|cleaned|changed|counted|scored|(?:i|we|he|she|they)(?:'ve| have)? (?:just )?did|we (?:got|have)|reached|"
@@ -75,6 +77,11 @@ def puts_down(text: str) -> bool:
     """Whether something is to be written down ("log it", "put that in"), and not asked whether or how to."""
     found = _PUT_DOWN.search(text)
     return found is not None and _NO_ORDER.search(text[: found.start()].lower()) is None
+
+
+def points_back(text: str) -> bool:
+    """Whether a message has something put down that was said before ("yes, log that") and says little itself."""
+    return puts_down(plain(text)) and len(content_stems(text) - _PUTTING) <= 3
 
 
 def orders(text: str) -> tuple[str, ...]:

@@ -84,6 +84,33 @@ def find_time(text: str) -> str | None:
     return None
 
 
+_SPAN = re.compile(
+    r"\b(\d{1,2})(?::(\d{2}))?\s*(am|pm)?\s*(?:to|till|until|[-–])\s*(\d{1,2})(?::(\d{2}))?\s*(am|pm)?\b(?!\s*(?:%|percent|degrees|[a-z]{3}))", re.IGNORECASE
+)
+
+
+def find_span(text: str) -> tuple[str, str] | None:
+    """Start and end of the first span of clock times as `HH:MM`; a start without am or pm takes that of the end when it fits before it."""
+    found = _SPAN.search(text)
+    if found is None:
+        return None
+    half = (found[6] or "").lower()
+    end = _minutes(found[4], found[5], half)
+    start = _minutes(found[1], found[2], (found[3] or "").lower() or half)
+    if start is not None and end is not None and start >= end and not found[3]:
+        start = _minutes(found[1], found[2], "am" if half else "")
+    return None if start is None or end is None else (_clock(start), _clock(end))
+
+
+def _minutes(hour: str, minute: str | None, half: str) -> int | None:
+    value = int(hour) % 12 + (12 if half == "pm" else 0) if half and int(hour) <= 12 else int(hour)
+    return value * 60 + int(minute or 0) if value < 24 and int(minute or 0) < 60 else None
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
 def _month(word: str) -> int:
     return next(number for number, month in enumerate(_MONTHS, start=1) if month.startswith(word.lower()[:3]))
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from assistant.models.embedded.extract.quantities import Quantity, convert, dimension, find_quantities, named_unit
-from assistant.models.embedded.language import STOP_WORDS, stem, words
+from assistant.models.embedded.extract.quantities import Quantity, convert, dimension, find_quantities, named_unit, unit_of
+from assistant.models.embedded.language import STOP_WORDS, stem, word_list, words
 from assistant.models.embedded.toolbook import Parameter
 
+_FREE_BEFORE = frozenset(
+    word_list("reads read reading reached hit shows says log record count counted order add buy sell send book scored gave rate got still now only another plus minus about over under")
+)
 _REACH = 45
 """How many characters before a number its name may stand."""
 
@@ -35,6 +38,14 @@ def assign_numbers(parameters: Sequence[Parameter], text: str) -> dict[str, int 
     return chosen
 
 
+def unit_choice(parameter: Parameter, text: str) -> object | None:
+    """For a parameter whose choices are units: the choice of the first number that carries one of them."""
+    units = {unit_of(str(choice)): choice for choice in parameter.choices}
+    if len(units) < 2 or None in units:
+        return None
+    return next((units[one.unit] for one in find_quantities(text) if one.unit in units), None)
+
+
 def _fit(parameter: Parameter, quantity: Quantity, text: str) -> float | None:
     if _value(parameter, quantity) is None:
         return None
@@ -44,7 +55,32 @@ def _fit(parameter: Parameter, quantity: Quantity, text: str) -> float | None:
         score += 2.0 if quantity.unit == target else 1.5
     elif quantity.unit is not None and quantity.unit != "degree" and _other_dimension(parameter, quantity.unit):
         score -= 0.5
-    return score + _named_beside(parameter, quantity, text)
+    score += 1.0 if _counts(parameter) and _is_count(quantity, text) else 0.0
+    score -= 0.6 if _is_label(quantity, text) else 0.0
+    return score + _named_beside(parameter, quantity, text) - (0.3 if quantity.spelled else 0.0)
+
+
+def _counts(parameter: Parameter) -> bool:
+    return re.search(r"\b(?:how many|quantity|count|number of|amount)\b", f"{parameter.label} {parameter.description}", re.IGNORECASE) is not None
+
+
+def _is_count(quantity: Quantity, text: str) -> bool:
+    """ "6 cases of it": a number with what is counted behind it."""
+    return quantity.unit is None and not _is_label(quantity, text) and re.match(r"\s+(?:more\s+)?[A-Za-z]{3,}", text[quantity.end :]) is not None
+
+
+def _is_label(quantity: Quantity, text: str) -> bool:
+    """ "Table 4", "unit 2": a number that names one of several."""
+    before = re.search(r"([A-Za-z]+) $", text[: quantity.start])
+    return (
+        before is not None
+        and quantity.unit is None
+        and not quantity.spelled
+        and quantity.value < 100
+        and before[1].lower() not in _FREE_BEFORE
+        and before[1].lower() not in STOP_WORDS
+        and re.match(r"\s+(?:out of|of|more|[a-z]+s\b)", text[quantity.end :]) is None
+    )
 
 
 def _other_dimension(parameter: Parameter, unit: str) -> bool:

@@ -83,7 +83,7 @@ _DIGITS = re.compile(
 )
 _WORD_NUMBER = "|".join([*_SMALL, *_TENS, "a dozen", "half a dozen", "half an?", "a couple(?: of)?"])
 _SPELLED = re.compile(
-    rf"\b(?P<phrase>(?:{_WORD_NUMBER})(?:[\s-](?:and\s)?(?:{'|'.join([*_SMALL, *_TENS])}|hundred|thousand|million))*)(?P<half>\s+and a half)?"
+    rf"\b(?P<phrase>(?:{_WORD_NUMBER})(?:[\s-](?:and\s)?(?:{'|'.join([*_SMALL, *_TENS])}|hundred|thousand|million))*)(?!\w)(?P<half>\s+and a half)?"
     rf"(?:\s*-?\s*(?P<unit>(?:degrees?\s*)(?:f|c|fahrenheit|celsius)\b|{_UNITS})(?!\w))?",
     re.IGNORECASE,
 )
@@ -91,12 +91,13 @@ _SPELLED = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
-    """A number at `start:end` of the text. `unit` is canonical (`f c degree min h lb percent usd ...`) or null."""
+    """A number at `start:end` of the text. `unit` is canonical (`f c degree min h lb percent usd ...`) or null; `spelled`: in words."""
 
     value: float
     unit: str | None
     start: int
     end: int
+    spelled: bool = False
 
 
 def find_quantities(text: str) -> list[Quantity]:
@@ -126,6 +127,8 @@ def _from_digits(match: re.Match[str]) -> Quantity:
     value *= _BIG.get((match["big"] or "").lower(), 1)
     if match["half"]:
         value += 0.5
+    if re.search(r"\bminus\s+$", match.string[: match.start("number")], re.IGNORECASE):
+        value = -value
     unit = "usd" if match["money"] else _unit(match["unit"])
     return Quantity(value=value, unit=unit, start=match.start(), end=match.end())
 
@@ -136,7 +139,9 @@ def _from_words(match: re.Match[str]) -> Quantity | None:
     value = spelled_number(phrase)
     if value is None or (phrase == "one" and unit is None):
         return None
-    return Quantity(value=value + (0.5 if match["half"] else 0.0), unit=unit, start=match.start(), end=match.end())
+    sign = -1 if re.search(r"\bminus\s+$", match.string[: match.start()], re.IGNORECASE) else 1
+    value = sign * (value + (0.5 if match["half"] else 0.0))
+    return Quantity(value=value, unit=unit, start=match.start(), end=match.end(), spelled=True)
 
 
 def spelled_number(phrase: str) -> float | None:
@@ -147,7 +152,9 @@ def spelled_number(phrase: str) -> float | None:
     total, current = 0, 0
     for word in re.split(r"[\s-]+", phrase):
         if word in _SMALL or word in _TENS:
-            current += _SMALL.get(word, 0) + _TENS.get(word, 0)
+            value = _SMALL.get(word, 0) + _TENS.get(word, 0)
+            # "one twenty" is 120 and "two fifteen" 215: a digit before a two-digit number stands for hundreds.
+            current = current * 100 + value if 0 < current < 10 <= value else current + value
         elif word == "hundred":
             current = max(current, 1) * 100
         elif word in {"thousand", "million"}:
@@ -167,6 +174,11 @@ def _unit(written: str | None) -> str | None:
         if squeezed.startswith(prefix) and len(squeezed) > len(prefix):
             squeezed = squeezed[len(prefix) :]
     return _UNIT_WORDS.get(squeezed)
+
+
+def unit_of(word: str) -> str | None:
+    """Canonical unit of a unit word, null when it is none."""
+    return _UNIT_WORDS.get(word.lower())
 
 
 def dimension(unit: str) -> str:

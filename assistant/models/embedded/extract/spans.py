@@ -101,6 +101,16 @@ def _first_value(rest: str) -> str | None:
     return " ".join(kept).rstrip(".") or None
 
 
+def by_pattern(pattern: str, text: str) -> str | None:
+    """The first piece of the text that a schema's pattern accepts, in the text's case or in capitals."""
+    loose = pattern.removeprefix("^").removesuffix("$")
+    try:
+        found = re.search(rf"(?<![\w-])(?:{loose})(?![\w-])", text) or re.search(rf"(?<![\w-])(?:{loose})(?![\w-])", text.upper())
+    except re.error:
+        return None
+    return found[0] if found else None
+
+
 def informative(text: str, leading: str = "") -> str:
     """The message without greeting, request words and a leading command already told by the tool ("log an incident: ...")."""
     stripped = core(text)

@@ -39,7 +39,7 @@ async def look_up_allergens(ctx: RunContext[SafetyDeps], item_or_allergen: str) 
     "allergens in the vanilla cone"; "is the veggie wrap gluten free"; "guest asks about sesame in the buns"
 
     Args:
-        item_or_allergen: The menu item, the allergen, or both, in the user's words.
+        item_or_allergen: menu item or allergen, in the user's words.
     """
     rows = await ctx.deps.state.items(MENU)
     if not rows:

@@ -25,7 +25,7 @@ async def get_certifications(ctx: RunContext[TrainingDeps], person: str) -> Outc
     Use for: "when does Devon's food handler card expire"; "which certificates does Maria have"; "is my ServSafe still valid"; "Priya's certification status"
 
     Args:
-        person: The team member; the user when nobody is named.
+        person: name of the team member. Their own words, such as `my` or `his`, when nobody is named.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     who = await person_meant(deps, person, "get_certifications")
@@ -46,7 +46,7 @@ async def list_expiring_certifications(ctx: RunContext[TrainingDeps], within_day
     Use for: "whose certificates expire soon"; "who needs to renew in the next 30 days"; "list expiring certifications"; "which certificates run out this quarter"
 
     Args:
-        within_days: How many days to look ahead.
+        within_days: number of days to look ahead.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     rows = await deps.state.items(CERTIFICATIONS)
@@ -67,9 +67,9 @@ async def record_certification(ctx: RunContext[TrainingDeps], person: str, certi
     "update my food handler certificate, issued June 1"
 
     Args:
-        person: The team member; the user when nobody is named.
-        certificate: The kind of certificate, in the user's words.
-        issued: The day it was issued.
+        person: name of the team member. Their own words, such as `my` or `his`, when nobody is named.
+        certificate: kind of certificate, in the user's words.
+        issued: date on the certificate.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     who = await person_meant(deps, person, "record_certification")

@@ -24,7 +24,7 @@ async def get_checklist(ctx: RunContext[OperationsDeps], checklist: Checklist) -
     "what's next on the closing list"; "did we finish the opening checklist today"
 
     Args:
-        checklist: Which list.
+        checklist: checklist.
     """
     today = ctx.deps.now().date()
     rows = _of(await ctx.deps.state.items(CHECKLIST_ITEMS), checklist)
@@ -40,7 +40,7 @@ async def complete_checklist_item(ctx: RunContext[OperationsDeps], item: str) ->
     "check off the fryer filtering on the closing list"; "I finished the restroom check"
 
     Args:
-        item: The task that was done, in the user's words.
+        item: task that was done, in the user's words.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     rows = await deps.state.items(CHECKLIST_ITEMS)

@@ -40,7 +40,7 @@ async def get_compliance_status(ctx: RunContext[SafetyDeps], topic: str = "all")
     "is the hood inspection up to date"; "what is missing before the audit"
 
     Args:
-        topic: One inspection item, `cards` for the team's cards alone, or `all`.
+        topic: inspection item, `cards` for the team's cards alone, or `all`.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     rows = await deps.state.items(COMPLIANCE)
@@ -71,7 +71,7 @@ async def complete_compliance_item(ctx: RunContext[SafetyDeps], item: str) -> Ou
     "compliance item SDS binder is complete"
 
     Args:
-        item: The inspection item that was done, in the user's words.
+        item: inspection item that was done, in the user's words.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     rows = await deps.state.items(COMPLIANCE)

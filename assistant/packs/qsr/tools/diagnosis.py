@@ -26,7 +26,7 @@ async def start_diagnosis(ctx: RunContext[EquipmentDeps], problem: str) -> Outco
     "help me troubleshoot the freezer"; "the ice cream machine is in lock-out"
 
     Args:
-        problem: The machine and what it does, in the user's words.
+        problem: machine and its problem, in the user's words.
     """
     deps = ctx.deps
     open_row = await deps.state.get(DIAGNOSES, deps.thread_id)
@@ -59,12 +59,12 @@ async def start_diagnosis(ctx: RunContext[EquipmentDeps], problem: str) -> Outco
 
 
 async def continue_diagnosis(ctx: RunContext[EquipmentDeps], answer: str) -> Outcome:
-    """Continue the open diagnosis with the user's answer to its last question and give the next step.
+    """Record the user's answer to the last question of the open diagnosis and give the next step.
 
     Use for: "yes, it is in AUTO"; "no, still the same"; "done, what's next"; "that fixed it"; "I cleaned the filter but it is still soft"
 
     Args:
-        answer: What the user answered, in their own words.
+        answer: answer to the last question, in the user's words.
     """
     deps = ctx.deps
     row = await deps.state.get(DIAGNOSES, deps.thread_id)
@@ -126,7 +126,7 @@ async def finish_diagnosis(ctx: RunContext[EquipmentDeps], result: str = "stoppe
     "cancel the guided steps"
 
     Args:
-        result: How it ended, in the user's words.
+        result: outcome of the diagnosis, in the user's words.
     """
     deps = ctx.deps
     row = await deps.state.get(DIAGNOSES, deps.thread_id)

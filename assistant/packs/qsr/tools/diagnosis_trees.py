@@ -116,6 +116,7 @@ _DANGER = (
     "on fire",
     "electric shock",
 )
+_PREFERRED: tuple[Reading, ...] = ("no", "yes", "done")
 _NEGATED = re.compile(
     r"\b(?:no|not|never|without|dont|doesnt|isnt|wasnt|nope|didnt|cant|wont|hasnt|arent|werent|hadnt|nothing)\b"
 )
@@ -196,20 +197,28 @@ def read_answer(answer: str, step: Step | None = None, gone: Sequence[str] = ())
     negation is a yes (`it is in AUTO`). `gone` are words that mean `fixed` for the trouble at hand (`light went off`).
     """
     plain = answer.lower().replace("'", "").replace("’", "")
-    parts = [part.strip() for part in _PARTS.split(plain) if part and part.strip()]
+    parts = [part.strip() for part in _PARTS.split(plain) if part.strip()]
     read = [(part, _read_part(part, step, gone)) for part in parts]
     readings = [reading for _, reading in read]
     if "danger" in readings:
         return "danger"
-    ended = [reading for reading in readings if reading in ("fixed", "still")] or [reading for reading in readings if reading == "unsure"]
+    ended: list[Reading] = [reading for reading in readings if reading in ("fixed", "still")]
     if ended:
         return ended[-1]
-    now = [reading for part, reading in read if not (reading == "no" and _BEFORE.search(part) and "yes" in readings)]
-    first = parts[0].split()[0] if parts else ""
-    if first in ("yes", "yeah", "yep", "yup") and readings[0] == "yes":
+    if "unsure" in readings:
+        return "unsure"
+    if readings and readings[0] == "yes" and says(parts[0].split()[0], _YES):
         return "yes"
-    order: tuple[Reading, ...] = ("no", "yes", "done")
-    return next((reading for reading in order if reading in now), "unclear")
+    now = [reading for part, reading in read if not (reading == "no" and "yes" in readings and _BEFORE.search(part))]
+    return _first(now)
+
+
+def _first(readings: Sequence[Reading]) -> Reading:
+    """The one that counts of several: a thing that is not so outweighs one that is."""
+    for reading in _PREFERRED:
+        if reading in readings:
+            return reading
+    return "unclear"
 
 
 def _read_part(part: str, step: Step | None, gone: Sequence[str]) -> Reading:
@@ -229,7 +238,10 @@ def _read_part(part: str, step: Step | None, gone: Sequence[str]) -> Reading:
         ("yes", (part,) if step and not negated and _echoes(part, step.ask) else ()),
         ("done", _DONE),
     ]
-    return next((reading for reading, phrases in rules if says(part, phrases)), "unclear")
+    for reading, phrases in rules:
+        if says(part, phrases):
+            return reading
+    return "unclear"
 
 
 def _echoes(answer: str, question: str) -> bool:

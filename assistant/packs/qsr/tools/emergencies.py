@@ -63,7 +63,7 @@ async def get_emergency_steps(ctx: RunContext[SafetyDeps], situation: str) -> Ou
     "Priya cut her finger with a knife and it is bleeding"; "we were just robbed"
 
     Args:
-        situation: What is happening, in the user's words.
+        situation: what is happening, in the user's words.
     """
     name = procedure_in(situation)
     call = await _call(ctx.deps, situation, name)

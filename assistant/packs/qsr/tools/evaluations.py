@@ -26,9 +26,9 @@ async def record_evaluation(ctx: RunContext[TrainingDeps], person: str, rating: 
     "performance review for Jamal, 3, he is still slow on the register"; "give Chloe a 2, she skipped the hand washing twice"
 
     Args:
-        person: The team member who is rated.
-        rating: From 1 (well below standard) to 5 (outstanding).
-        evidence: What was seen, in the user's words.
+        person: name of the team member.
+        rating: rating from 1 (well below standard) to 5 (outstanding).
+        evidence: evidence for the rating: at least two facts with dates, in the user's words.
     """
     deps = ctx.deps
     who = await other_meant(deps, person, "record_evaluation")
@@ -61,7 +61,7 @@ async def get_evaluation(ctx: RunContext[TrainingDeps], person: str) -> Outcome:
     "is Maria ready to be promoted"
 
     Args:
-        person: The team member.
+        person: name of the team member.
     """
     deps = ctx.deps
     who = await other_meant(deps, person, "get_evaluation")
@@ -88,8 +88,8 @@ async def add_coaching_note(ctx: RunContext[TrainingDeps], person: str, note: st
     "write down that I talked to Devon about being on time"; "add feedback for Priya, great teamwork on Saturday"
 
     Args:
-        person: The team member the note is about.
-        note: What to keep, in the user's words.
+        person: name of the team member.
+        note: coaching note, in the user's words.
     """
     deps = ctx.deps
     named = await person_named(deps, person) or await person_named(deps, note)
@@ -108,7 +108,7 @@ async def list_coaching_notes(ctx: RunContext[TrainingDeps], person: str = "ever
     Use for: "which coaching notes do we have for Jamal"; "what did I coach Chloe on"; "show all coaching notes"
 
     Args:
-        person: The team member, or `everyone`.
+        person: name of the team member, or `everyone`.
     """
     deps = ctx.deps
     who = await someone_meant(deps, person, "list_coaching_notes")

@@ -32,7 +32,7 @@ async def log_complaint(ctx: RunContext[OperationsDeps], what: str) -> Outcome:
     "record that a guest got the wrong order"; "guest complained about a dirty table"
 
     Args:
-        what: What the guest complained about, in the user's words.
+        what: complaint of the guest, in the user's words.
     """
     deps = ctx.deps
     if declines(what):
@@ -59,7 +59,7 @@ async def list_complaints(ctx: RunContext[OperationsDeps], topic: str = "open") 
     Use for: "which complaints are open"; "what did guests complain about this week"; "any complaints about slow service"; "show CMP-0002"
 
     Args:
-        topic: An id or subject to narrow the list; `open` for all open ones.
+        topic: id or subject to narrow the list to; `open` for all open ones.
     """
     rows = await ctx.deps.state.items(COMPLAINTS)
     narrowed = find(topic, rows, fields=("topic",), whole=True) or [
@@ -88,8 +88,8 @@ async def record_quality_check(ctx: RunContext[OperationsDeps], area: str, score
     "log a lobby cleanliness check with 95"
 
     Args:
-        area: What was checked, in the user's words.
-        score: Points out of 100.
+        area: area or product that was checked, in the user's words.
+        score: score in points out of 100.
     """
     deps = ctx.deps
     if not 0 <= score <= 100:
@@ -115,7 +115,7 @@ async def list_quality_checks(ctx: RunContext[OperationsDeps], area: str = "all"
     Use for: "what were the last quality scores"; "how did the fries do in the quality checks"; "which quality checks failed"; "show recent quality checks"
 
     Args:
-        area: An area or product to narrow the list to, `failed`, or `all`.
+        area: area or product to narrow the list to, `failed`, or `all`.
     """
     rows = await ctx.deps.state.items(QUALITY)
     if "fail" in area.lower():

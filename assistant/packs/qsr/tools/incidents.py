@@ -15,7 +15,7 @@ from assistant.packs.qsr.tools.matching import find, says, words
 from assistant.packs.qsr.tools.outcome import NextQuestion, Outcome, not_found, told
 from assistant.packs.qsr.tools.people import everyone_named, person_named
 from assistant.packs.qsr.tools.phrases import count, listing, say_day, sentence
-from assistant.packs.qsr.tools.replies import agrees, declines, is_bare_request, matter_of
+from assistant.packs.qsr.tools.replies import agrees, asks, declines, is_bare_request, matter_of
 from assistant.packs.qsr.tools.rows import Keyed, Row, day, next_id, text, texts
 from assistant.packs.qsr.tools.thread import keep, last_people, recall, speak_of
 from assistant.packs.qsr.tools.whom import whose
@@ -49,38 +49,37 @@ async def log_incident(ctx: RunContext[SafetyDeps], what: str, severity: Severit
     "write up a near miss, a box fell from the top shelf"; "file an incident report for the cut finger"; "put this in the incident log"
 
     Args:
-        what: What happened, to whom and where, in the user's words.
-        severity: How grave it is. Leave out to infer it from the words.
-        addition: What the user says when they are asked whether to log an emergency that they told of in `what`.
+        what: what happened, to whom and where, in the user's words.
+        severity: severity of the incident. Leave out to infer it from the words.
+        addition: answer to the question whether to log the emergency in `what`, in the user's words.
     """
     deps = ctx.deps
     said = addition or what
     if declines(said):
         return told("All right, I logged nothing. You can log it later in this conversation.")
     call = what if addition else text(await recall(deps), CALL)
+    if call and asks(said):
+        return _not_yet(call)
     what = await in_full(deps, call, said)
     if not what:
         ask = NextQuestion(tool="log_incident", argument="what", question="What happened, to whom and where?")
         return not_found("I will log it.", ask=ask)
     kind = procedure_in(call) if call and what.startswith(call) else procedure_in(what)
-    grade = severity or severity_in(what)
-    today = deps.now().date()
+    grade, today = severity or severity_in(what), deps.now().date()
     follow_up = today + timedelta(days=FOLLOW_UP_DAYS[grade])
-    key = next_id(await deps.state.items(INCIDENTS), "INC")
-    people = await everyone_named(deps, what)
-    await speak_of(deps, [found for found, _ in people])
+    people = [found for found, _ in await everyone_named(deps, what)]
     row: Row = {
         "what": what,
         "kind": kind or "other",
         "severity": grade,
-        "person": people[0][0] if people else None,
+        "person": people[0] if people else None,
         "status": "open",
-        "reported_at": deps.now().isoformat(timespec="minutes"),
-        "reported_by": deps.user_id,
-        "follow_up_on": follow_up.isoformat(),
-        "notes": [],
     }
+    row |= {"reported_at": deps.now().isoformat(timespec="minutes"), "reported_by": deps.user_id}
+    row |= {"follow_up_on": follow_up.isoformat(), "notes": []}
+    key = next_id(await deps.state.items(INCIDENTS), "INC")
     await deps.state.put(INCIDENTS, key, row)
+    await speak_of(deps, people)
     if call and kind == procedure_in(call):
         await keep(deps, **{CALL: None})
     tail = " Tell the manager on duty now." if grade == "serious" else ""
@@ -98,9 +97,20 @@ async def in_full(deps: TurnDeps, call: str, said: str) -> str:
         return call or (matter_of(said) if rest else "")
     if set(words(rest)) <= set(words(call)):
         return call
-    kind, named = procedure_in(said), await person_named(deps, said)
-    other = says(said, OTHER_INCIDENT) or (kind is not None and kind != procedure_in(call) and whose(said) != "other")
-    return matter_of(said) if other or (kind and named) else f"{call}; {rest}"
+    kind, named, matter = procedure_in(said), await person_named(deps, said), matter_of(said)
+    told_whole = matter != said.strip() and says(said, ("incident", "injury", "accident"))
+    other = kind not in (None, procedure_in(call)) or (kind is None and told_whole)
+    own = says(said, OTHER_INCIDENT) or (kind is not None and named is not None) or (other and whose(said) != "other")
+    return matter if own else f"{call}; {rest}"
+
+
+def _not_yet(call: str) -> Outcome:
+    """A question in place of a yes: what must not be done is said again, and the offer stays open."""
+    found = procedures().get(procedure_in(call) or "")
+    advice = f"{found.never} {found.call} " if found else ""
+    question = "Say yes when I should log it."
+    ask = NextQuestion(tool="log_incident", argument="addition", question=question, arguments={"what": call})
+    return not_found(f"{advice}I have not logged it yet.", ask=ask)
 
 
 def _parts(said: str) -> list[str]:
@@ -114,7 +124,7 @@ async def list_incidents(ctx: RunContext[SafetyDeps], topic: str = "open") -> Ou
     "is the incident with Devon closed"
 
     Args:
-        topic: An id, a person or a subject to narrow the list; `open` for all open ones.
+        topic: id, person or subject to narrow the list to; `open` for all open ones.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     rows = await deps.state.items(INCIDENTS)
@@ -136,8 +146,8 @@ async def update_incident(ctx: RunContext[SafetyDeps], incident: str, note: str)
     "update the slip incident, new mats were ordered"
 
     Args:
-        incident: The incident's id, or words of what happened.
-        note: What to add, in the user's words.
+        incident: id or subject of the incident, in the user's words.
+        note: follow-up note, in the user's words.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     rows = await deps.state.items(INCIDENTS)

@@ -21,7 +21,7 @@ async def list_learning_paths(ctx: RunContext[TrainingDeps], topic: str = "all")
     Use for: "which learning paths do we have"; "what does the shift lead path include"; "which modules are in crew basics"; "what training is there for baristas"
 
     Args:
-        topic: A path or role to narrow the list to, or `all`.
+        topic: path or role to narrow the list to, or `all`.
     """
     rows = await ctx.deps.state.items(PATHS)
     found = find(topic, rows) or list(rows.items())
@@ -37,7 +37,7 @@ async def get_learning_progress(ctx: RunContext[TrainingDeps], person: str) -> O
     Use for: "how far is Jamal with his learning path"; "what modules does Chloe still need"; "my training progress"; "is Devon done with the shift lead path"
 
     Args:
-        person: The team member; the user when nobody is named.
+        person: name of the team member. Their own words, such as `my` or `his`, when nobody is named.
     """
     who = await person_meant(ctx.deps, person, "get_learning_progress")
     if not isinstance(who, tuple):
@@ -59,8 +59,8 @@ async def complete_module(ctx: RunContext[TrainingDeps], person: str, module: st
     "Devon has done conflict handling, update his learning path"
 
     Args:
-        person: The team member; the user when nobody is named.
-        module: The module, in the user's words.
+        person: name of the team member. Their own words, such as `my` or `his`, when nobody is named.
+        module: module that was completed, in the user's words.
     """
     deps = ctx.deps
     who = await person_meant(deps, person, "complete_module")

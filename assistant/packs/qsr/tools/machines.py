@@ -35,7 +35,7 @@ async def get_machine(ctx: RunContext[EquipmentDeps], machine: str) -> Outcome:
     "where is the ice machine and when was it last serviced"; "who services the walk-in cooler"; "machine details for the grill"
 
     Args:
-        machine: The machine in the user's words: its name, kind, make, model or serial number.
+        machine: machine, in the user's words. Its name, kind, make, model or serial number will do.
     """
     deps = ctx.deps
     found = await machines_meant(deps, machine)
@@ -51,7 +51,7 @@ async def list_machines(ctx: RunContext[EquipmentDeps], kind: str = "all") -> Ou
     "which machines are out of service right now"
 
     Args:
-        kind: A kind or make to narrow the list, `out of service` for those that are down, or `all`.
+        kind: kind or make to narrow the list to, `out of service`, or `all`.
     """
     rows = await ctx.deps.state.items(MACHINES)
     down = [item for item in rows.items() if text(item[1], "status", "in service") != "in service"]

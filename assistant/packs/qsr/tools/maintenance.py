@@ -25,7 +25,7 @@ async def list_maintenance(ctx: RunContext[EquipmentDeps], machine: str = "all")
     "maintenance schedule for the mixer"; "which machine tasks did we miss"
 
     Args:
-        machine: A machine to narrow the list to, or `all`.
+        machine: machine to narrow the list to, or `all`.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     rows = await deps.state.items(MAINTENANCE)
@@ -54,7 +54,7 @@ async def record_maintenance(ctx: RunContext[EquipmentDeps], task: str) -> Outco
     "we changed the mixer grease today, put it in the maintenance log"
 
     Args:
-        task: The machine and the task that was done, in the user's words.
+        task: machine and the task that was done, in the user's words.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     rows = await deps.state.items(MAINTENANCE)

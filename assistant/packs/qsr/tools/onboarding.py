@@ -28,8 +28,8 @@ async def create_onboarding_plan(ctx: RunContext[TrainingDeps], person: str, rol
     "new cook Priya starts today, make her plan"
 
     Args:
-        person: The new team member.
-        role: The role to be trained for, such as crew or shift lead; crew when nothing is said.
+        person: name of the new team member.
+        role: role to be trained for, such as crew or shift lead.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     who = await other_meant(deps, person, "create_onboarding_plan")
@@ -61,7 +61,7 @@ async def get_onboarding_status(ctx: RunContext[TrainingDeps], person: str = "ev
     Use for: "how is Chloe's onboarding going"; "what onboarding tasks are left for Tomas"; "who is still being onboarded"; "is the new hire on track"
 
     Args:
-        person: The team member, or `everyone`.
+        person: name of the team member, or `everyone`.
     """
     deps = ctx.deps
     tasks = await deps.state.items(TASKS)
@@ -87,8 +87,8 @@ async def complete_onboarding_task(ctx: RunContext[TrainingDeps], person: str, t
     Use for: "Chloe finished the safety tour, tick it off"; "mark hand washing as done for Tomas"; "Chloe has done her station shadowing"
 
     Args:
-        person: The team member.
-        task: The task that was done, in the user's words.
+        person: name of the team member. Their own words, such as `my` or `his`, when nobody is named.
+        task: onboarding task that was done, in the user's words.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     who = await person_meant(deps, person, "complete_onboarding_task")

@@ -21,7 +21,7 @@ async def find_part(ctx: RunContext[EquipmentDeps], part: str) -> Outcome:
     "which spare parts fit the mixer"; "where is the fryer filter paper kept"; "what does a new beater O-ring kit cost"
 
     Args:
-        part: The part, or the machine it is for, in the user's words.
+        part: part, or the machine it is for, in the user's words.
     """
     rows = await ctx.deps.state.items(PARTS)
     found = find(part, rows, fields=("name", "aliases", "part_number"))

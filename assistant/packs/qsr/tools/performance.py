@@ -38,7 +38,7 @@ async def get_store_performance(ctx: RunContext[OperationsDeps], question: str =
     "store performance vs target"; "how is the store doing"
 
     Args:
-        question: The figure and the day, in the user's words; all figures of the latest day when nothing is said.
+        question: figure and day, in the user's words.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     rows = await deps.state.items(PERFORMANCE)

@@ -31,7 +31,7 @@ async def start_quiz(ctx: RunContext[TrainingDeps], topic: str) -> Outcome:
     Use for: "quiz me on food safety"; "start the allergen quiz"; "test Chloe on hand washing"; "I want to take a quiz"; "give me the fryer safety test"
 
     Args:
-        topic: The topic, and who takes the quiz when it is not the user, in the user's words.
+        topic: topic of the quiz, in the user's words. Keep who takes it in these words when it is not the user.
     """
     deps = ctx.deps
     rows = await deps.state.items(QUIZZES)
@@ -58,12 +58,12 @@ async def start_quiz(ctx: RunContext[TrainingDeps], topic: str) -> Outcome:
 
 
 async def answer_quiz(ctx: RunContext[TrainingDeps], answer: str) -> Outcome:
-    """Continue the open quiz with the user's answer, say whether it is right and ask the next question.
+    """Record the user's answer to the last question of the open quiz, say whether it is right and ask the next question.
 
     Use for: "165 degrees"; "my answer is B"; "20 seconds"; "I think it is the sesame"; "true"
 
     Args:
-        answer: The user's answer to the last question, in their own words.
+        answer: answer to the last question, in the user's words.
     """
     deps = ctx.deps
     row = await deps.state.get(RUNS, deps.thread_id)
@@ -96,9 +96,9 @@ async def record_quiz_score(ctx: RunContext[TrainingDeps], person: str, quiz: st
     Use for: "Chloe scored 85 percent on the food safety quiz"; "record 90 for Jamal in the allergen test"; "put in Tomas's fryer safety score, 70 %"
 
     Args:
-        person: The team member; the user when nobody is named.
-        quiz: The quiz, in the user's words.
-        score_pct: The score in percent.
+        person: name of the team member. Their own words, such as `my` or `his`, when nobody is named.
+        quiz: name of the quiz, in the user's words.
+        score_pct: score in percent.
     """
     deps = ctx.deps
     who = await person_meant(deps, person, "record_quiz_score")
@@ -131,7 +131,7 @@ async def list_quiz_scores(ctx: RunContext[TrainingDeps], person_or_quiz: str = 
     Use for: "what did Chloe score on her quizzes"; "show the latest quiz results"; "who failed the food safety quiz"; "my quiz scores"
 
     Args:
-        person_or_quiz: A person, a quiz or both, in the user's words, or `all`.
+        person_or_quiz: person, quiz or both, in the user's words, or `all`.
     """
     deps = ctx.deps
     rows, quizzes = await deps.state.items(RESULTS), await deps.state.items(QUIZZES)

@@ -17,6 +17,8 @@ _REQUEST = frozenset(
         "for new another incident injury accident complaint guest customer log book form report happened had have something",
     )
 )
+_ASKING = [[word] for word in "should can could do does did is are what how when where who why which may must will would".split()]
+_PUT_DOWN = frozenset(["log", "file", "report", "record", "write", "note"])
 _YES = frozenset(
     ["yes", "yeah", "yep", "yup", "sure", "ok", "okay", "please", "do", "go", "ahead", "it", "that", "right", "correct", "fine"]
 )
@@ -56,6 +58,12 @@ def declines(answer: str) -> bool:
     """A no with nothing else in it."""
     said = _words(answer)
     return bool(said) and said[0] in _NO_FIRST and set(said) <= _NO
+
+
+def asks(message: str) -> bool:
+    """A question in some part of the message, other than a request to log or open something."""
+    parts = [part.strip() for part in re.split(r"[.,;!\n]+|(?<=\?)", message) if part.strip()]
+    return any((part.endswith("?") or _words(part)[:1] in _ASKING) and not set(_words(part)) & _PUT_DOWN for part in parts)
 
 
 def is_bare_request(message: str) -> bool:

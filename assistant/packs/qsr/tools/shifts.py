@@ -28,7 +28,7 @@ async def list_shifts(ctx: RunContext[OperationsDeps], when_or_who: str = "today
     "is Priya on shift on Saturday"; "how many people do we have on June 18"
 
     Args:
-        when_or_who: A day, a person or both, in the user's words; today when nothing is said.
+        when_or_who: day, person or both, in the user's words.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     rows = await deps.state.items(SHIFTS)
@@ -61,10 +61,10 @@ async def add_shift(ctx: RunContext[OperationsDeps], person: str, day: str, star
     "I need Tomas to work Saturday 11:00 to 17:00"
 
     Args:
-        person: Who works.
-        day: The day: a date, a weekday, today or tomorrow.
-        start: When the shift starts, such as 10am.
-        end: When the shift ends, such as 4pm.
+        person: name of the team member who works.
+        day: day of the shift.
+        start: start time of the shift.
+        end: end time of the shift.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     who = await other_meant(deps, person, "add_shift")
@@ -93,9 +93,9 @@ async def swap_shift(ctx: RunContext[OperationsDeps], from_person: str, to_perso
     "trade shifts between Maria and Devon on Saturday"
 
     Args:
-        from_person: Whose shift it is now.
-        to_person: Who takes it.
-        day: The day of the shift: a date, a weekday, today or tomorrow.
+        from_person: name of the team member whose shift it is now.
+        to_person: name of the team member who takes the shift.
+        day: day of the shift.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     on = day_in(day, today)

@@ -24,7 +24,7 @@ async def get_stock(ctx: RunContext[OperationsDeps], item: str) -> Outcome:
     "inventory level of soft-serve mix"
 
     Args:
-        item: The stock item, in the user's words.
+        item: stock item, in the user's words.
     """
     rows = await ctx.deps.state.items(INVENTORY)
     found = mentioned(item, rows) or find(item, rows)
@@ -55,8 +55,8 @@ async def record_stock_count(ctx: RunContext[OperationsDeps], item: str, counted
     Use for: "I counted 14 packs of buns"; "set the napkins to 6 cases"; "inventory count, fries 9 cases"; "we have 3 jugs of fryer oil left, update it"
 
     Args:
-        item: The stock item that was counted, in the user's words.
-        counted: How many there are, in the item's own unit.
+        item: stock item that was counted, in the user's words.
+        counted: number counted, in the item's own unit.
     """
     deps = ctx.deps
     one = await _one(deps, item, "record_stock_count")
@@ -82,8 +82,8 @@ async def place_order(ctx: RunContext[OperationsDeps], item: str, quantity: floa
     Use for: "order 10 cases of fries"; "place an order for burger buns"; "we need more cups, order 5 cases"; "reorder soft-serve mix up to par"
 
     Args:
-        item: The stock item to order, in the user's words.
-        quantity: How many to order, in the item's own unit. Leave out to fill up to par.
+        item: stock item to order, in the user's words.
+        quantity: quantity to order, in the item's own unit. Leave out to fill up to par.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     one = await _one(deps, item, "place_order")
@@ -122,7 +122,7 @@ async def list_orders(ctx: RunContext[OperationsDeps], item: str = "all") -> Out
     Use for: "what deliveries are coming"; "when do the buns arrive"; "is the fries order on its way"; "show open orders"; "status of ORD-0001"
 
     Args:
-        item: A stock item, a supplier or an order id to narrow the list, or `all`.
+        item: stock item, supplier or order id to narrow the list to, or `all`.
     """
     deps, today = ctx.deps, ctx.deps.now().date()
     rows = {key: row for key, row in (await deps.state.items(ORDERS)).items() if text(row, "status") != "received"}

@@ -29,10 +29,10 @@ async def log_temperature(
     "the burger patty reached 158 degrees"; "temp check, freezer is at minus 2"; "log the salad bar at 44 degrees"
 
     Args:
-        item: The food or unit that was probed, in the user's words.
-        reading: The number on the thermometer.
-        unit: The unit of the reading; F when nothing is said.
-        check: What kind of check it was. Leave out to infer it from the item.
+        item: food or unit that was probed, in the user's words.
+        reading: reading on the thermometer.
+        unit: unit of the reading.
+        check: kind of check. Leave out to infer it from the item.
     """
     deps = ctx.deps
     limits = await deps.state.items(LIMITS)
@@ -68,7 +68,7 @@ async def list_temperatures(ctx: RunContext[SafetyDeps], item: str = "all") -> O
     "any temperatures out of range today"; "when did we last check the freezer"
 
     Args:
-        item: A food or unit to narrow the list to, or `all`.
+        item: food or unit to narrow the list to, or `all`.
     """
     deps = ctx.deps
     rows = await deps.state.items(TEMPERATURES)

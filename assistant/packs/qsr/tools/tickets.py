@@ -41,8 +41,8 @@ async def create_service_ticket(ctx: RunContext[EquipmentDeps], problem: str, pr
     "we need someone to repair the mixer"; "create a work order, the freezer door gasket is torn"; "book a repair for the ice machine, urgent"
 
     Args:
-        problem: The machine and what is wrong with it, in the user's words.
-        priority: How soon: `urgent` for danger or a machine the store cannot open without. Leave out to infer it from the words.
+        problem: machine and its problem, in the user's words.
+        priority: priority of the ticket. `urgent` is for danger or a machine the store cannot open without; leave out to infer it from the words.
     """
     deps = ctx.deps
     if declines(problem):
@@ -82,7 +82,7 @@ async def list_service_tickets(ctx: RunContext[EquipmentDeps], machine: str = "a
     "did anyone report the freezer already"; "what repairs are we waiting for"
 
     Args:
-        machine: A machine to narrow the list to, a ticket id, or `all`.
+        machine: machine or ticket id to narrow the list to, or `all`.
     """
     deps = ctx.deps
     rows = await deps.state.items(TICKETS)

@@ -1,0 +1,112 @@
+"""Promotion of a run to the accepted history, and its revocation: explicit acts with a name and a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from reports.format import listing
+from reports.gates.counting import CardCount, count_slots
+from reports.gates.verdict import Verdict, read_verdict
+from reports.history import History, HistoryError, Promotion, Revocation, append_event, fingerprint, read_history
+from reports.provenance import digest_path
+from reports.records import Record, read_record, read_slots
+
+EVIDENCE = ("record.json", "slots.jsonl", "verdict.json")
+DETERMINISTIC_TABLE = "deterministic"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """Who changes the history, why, and when (with a time zone)."""
+
+    who: str
+    why: str
+    at: datetime
+
+
+def promote(folder: Path, runs: Path, act: Act) -> Promotion:
+    """Accept the run in `folder` into the history under `runs`.
+
+    Only a run whose evidence is whole and whose verdict is `pass` without a waiver is accepted, once. Raises `HistoryError`
+    with every reason against it, `RecordError` or `VerdictError` when it cannot be read.
+    """
+    record, verdict = read_record(folder / "record.json"), read_verdict(folder / "verdict.json")
+    cards = count_slots(read_slots(folder / "slots.jsonl"))
+    against = [*_unsigned(act), *_unfit(record, verdict), *_changed(record, verdict, cards.suites, cards.states)]
+    if record.run_id in {promotion.run_id for promotion in read_history(runs).accepted}:
+        against.append(f"{record.run_id} is promoted already")
+    if against:
+        raise HistoryError(f"{folder}: cannot be promoted: {'; '.join(against)}; only valid, passing runs become a baseline")
+    promotion = Promotion(
+        run_id=record.run_id,
+        at=act.at,
+        who=act.who.strip(),
+        why=act.why.strip(),
+        created_at=record.created_at,
+        tier=record.tier,
+        commit=record.provenance.commit,
+        dirty=record.provenance.dirty,
+        deterministic=record.tables.get(DETERMINISTIC_TABLE) is True,
+        fingerprint=fingerprint(record),
+        cards=judged_repeats(cards.cards),
+        metrics={name: estimate for name, estimate in record.metrics.items() if estimate is not None},
+        digests={name: digest for name in EVIDENCE if (digest := digest_path(folder / name))},
+    )
+    append_event(runs, promotion)
+    return promotion
+
+
+def revoke(run_id: str, runs: Path, act: Act) -> Revocation:
+    """Take a promotion back. Raises `HistoryError` when the run is not promoted, or the act is not signed."""
+    accepted = read_history(runs).accepted
+    against = _unsigned(act)
+    if run_id not in {promotion.run_id for promotion in accepted}:
+        known = listing([promotion.run_id for promotion in reversed(accepted)]) or "none"
+        against.append(f"it is not promoted (promoted: {known})")
+    if against:
+        raise HistoryError(f"{run_id}: cannot be revoked: {'; '.join(against)}")
+    revocation = Revocation(run_id=run_id, at=act.at, who=act.who.strip(), why=act.why.strip())
+    append_event(runs, revocation)
+    return revocation
+
+
+def judged_repeats(cards: list[CardCount]) -> dict[str, tuple[int, int]]:
+    """Passed and judged repeats by card; cards without a judged repeat are left out."""
+    return {card.card: (card.passed, card.passed + card.failed) for card in cards if card.passed + card.failed}
+
+
+def accepted_runs(history: History) -> list[Promotion]:
+    """Promotions in force, newest first."""
+    return list(reversed(history.accepted))
+
+
+def _unsigned(act: Act) -> list[str]:
+    blank = [name for name, text in (("who", act.who), ("why", act.why)) if not text.strip()]
+    zone = [] if act.at.tzinfo else ["the time of the act has no zone"]
+    return [*(f"{name} is empty" for name in blank), *zone]
+
+
+def _unfit(record: Record, verdict: Verdict) -> list[str]:
+    against = [f"its evidence is broken ({reason.rstrip('.')})" for reason in record.broken]
+    if verdict.run_id != record.run_id:
+        against.append(f"verdict.json is of run {verdict.run_id}, record.json of {record.run_id}")
+    if verdict.verdict != "pass":
+        against.append(f"its verdict is {verdict.verdict}")
+    waived = [gate.id for gate in verdict.gates if gate.state == "waived"]
+    if waived:
+        against.append(f"it passed with waivers ({listing(waived)}), and a waived failure must not become the norm")
+    return against
+
+
+def _changed(
+    record: Record,
+    verdict: Verdict,
+    suites: object,
+    states: object,
+) -> list[str]:
+    """Slots that are not those the verdict and the record were made from."""
+    counted = {suite: dict(row) for suite, row in record.slot_counts.items()}
+    same = verdict.suite_counts == suites and counted == states
+    return [] if same else ["slots.jsonl does not hold what record.json and verdict.json count"]
