@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 from pydantic_ai.agent.spec import AgentSpec
 
 from assistant.deps import TurnDeps
+from assistant.errors import AssistantError
 from assistant.pack_tools import PackTools, Tool, ToolFault, load_tools
 from assistant.packs import shipped_packs
 from assistant.wire import Collections
@@ -36,7 +37,7 @@ class PackFault:
         return f"{place}: {self.fault}{hint}"
 
 
-class PackError(Exception):
+class PackError(AssistantError):
     """A pack cannot be used. `faults` holds every fault found, not only the first."""
 
     def __init__(self, faults: Iterable[PackFault]) -> None:

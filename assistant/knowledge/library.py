@@ -22,6 +22,11 @@ combination keeps how far apart the passages are (Bruch, Gai and Ingber 2023), w
 CONTEXT_WEIGHT = 0.25
 """What the lines before the last of a query count: enough for a follow-up to stay with its subject, too little to hold a new one back."""
 
+BARE_WEIGHT = 1.0
+"""The same where the last line names next to nothing ("and for how long?")."""
+
+MEASURES = frozenset("long longer much many more less often far hot cold warm high low soon fast big old deep till until again".split())
+
 
 class Library:
     """An `assistant.deps.PassageSearch` over one folder. Safe to share between threads; a search takes milliseconds."""
@@ -53,7 +58,8 @@ class Library:
             return []
         scores = self._scores(asked)
         if context:
-            scores = scores + CONTEXT_WEIGHT * self._scores(" ".join(context))
+            weight = CONTEXT_WEIGHT if set(terms(asked)) - MEASURES else BARE_WEIGHT
+            scores = scores + weight * self._scores(" ".join(context))
         rows = [row for row, agents in enumerate(self._agents) if agent is None or agent in agents]
         best = sorted(rows, key=lambda row: (-scores[row], row))[:limit]
         return [replace(self.passages[row], score=float(scores[row])) for row in best]

@@ -11,6 +11,7 @@ from uuid import uuid4
 from pydantic import JsonValue
 from pydantic_ai import Conversation, ModelMessage, ModelMessagesTypeAdapter
 from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from assistant.memory.database import Database
 from assistant.memory.tables import EVENTS, MESSAGES, THREADS, USERS
@@ -194,13 +195,17 @@ def _thread(connection: Connection, thread_id: str) -> Thread | None:
 
 def _create(connection: Connection, said: Said) -> Thread:
     at = said.at.isoformat()
-    known = connection.scalar(select(USERS.c.user_id).where(USERS.c.user_id == said.user_id))
-    if known is None:
-        connection.execute(insert(USERS).values(user_id=said.user_id, created_at=at))
+    _know(connection, said.user_id, at)
     thread_id = uuid4().hex
     row = {"thread_id": thread_id, "user_id": said.user_id, "pack": said.pack, "created_at": at}
     connection.execute(insert(THREADS).values(row))
     return Thread(thread_id=thread_id, user_id=said.user_id, pack=said.pack, agent=None, pending=None, previous_text=None)
+
+
+def _know(connection: Connection, user_id: str, at: str) -> None:
+    """Two first turns of one user may come at once, so the database decides who was first."""
+    dialect_insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(dialect_insert(USERS).values(user_id=user_id, created_at=at).on_conflict_do_nothing())
 
 
 def _stored(connection: Connection, thread_id: str, turns: int) -> list[str]:

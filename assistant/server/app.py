@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -15,6 +15,24 @@ from assistant.server.problems import install_problems
 from assistant.server.routes import router
 from assistant.settings import Settings
 from assistant.wire import WIRE_VERSION
+
+TITLE = "Assay assistant"
+
+
+@contextmanager
+def settled_memory() -> Generator[None]:
+    """What is loaded by now stays: searching it for garbage again and again would stall turns for a tenth of a second."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def application() -> FastAPI:
+    """The routes. Whoever serves it puts an open assistant into `app.state.assistant` first."""
+    return _with_routes(FastAPI(title=TITLE, version=str(WIRE_VERSION)))
 
 
 def create_app(
@@ -31,15 +49,13 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with open_assistant(settings, pack=pack, sandboxes=sandboxes, now=now, parts=parts) as assistant:
             app.state.assistant = assistant
-            # What is loaded by now stays; searching it for garbage again and again would stall turns for a tenth of a second.
-            gc.collect()
-            gc.freeze()
-            try:
+            with settled_memory():
                 yield
-            finally:
-                gc.unfreeze()
 
-    app = FastAPI(title="Assay assistant", version=str(WIRE_VERSION), lifespan=lifespan)
+    return _with_routes(FastAPI(title=TITLE, version=str(WIRE_VERSION), lifespan=lifespan))
+
+
+def _with_routes(app: FastAPI) -> FastAPI:
     install_problems(app)
     app.include_router(router)
     return app

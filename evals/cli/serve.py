@@ -9,11 +9,14 @@ import os
 import socket
 import sys
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from evals.errors import UsageError
+
+if TYPE_CHECKING:
+    from assistant.settings import Settings
 
 
 @click.command()
@@ -29,9 +32,6 @@ def serve(pack: str, model: str | None, host: str, port: int, sandboxes: bool) -
     Example:
       assay serve --port 8080
     """
-    import uvicorn
-
-    from assistant.server.app import create_app
     from assistant.settings import Settings
 
     if sandboxes and host not in {"127.0.0.1", "::1", "localhost"}:
@@ -39,11 +39,23 @@ def serve(pack: str, model: str | None, host: str, port: int, sandboxes: bool) -
     settings = Settings.from_environ(os.environ)
     if model:
         settings = replace(settings, model=model)
-    listener = _bind(host, port)
-    app = create_app(settings, pack=pack, sandboxes=sandboxes)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
-    click.echo(f"serving {pack} with {settings.model} on http://{host}:{port} (Ctrl-C stops)", err=True)
-    server.run(sockets=[listener])
+    asyncio.run(_serve(settings, pack, sandboxes=sandboxes, listener=_bind(host, port)))
+
+
+async def _serve(settings: Settings, pack: str, *, sandboxes: bool, listener: socket.socket) -> None:
+    """Opens the assistant before the server starts, so that what is wrong is one sentence instead of a server's trace."""
+    import uvicorn
+
+    from assistant.build import open_assistant
+    from assistant.server.app import application, settled_memory
+
+    async with open_assistant(settings, pack=pack, sandboxes=sandboxes) as assistant:
+        app = application()
+        app.state.assistant = assistant
+        host, port = listener.getsockname()[:2]
+        click.echo(f"serving {pack} with {settings.model} on http://{host}:{port} (Ctrl-C stops)", err=True)
+        with settled_memory():
+            await uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).serve(sockets=[listener])
 
 
 @click.command()

@@ -9,6 +9,7 @@ from math import inf
 from reports.format import change, of_planned, plural, quantity
 from reports.gates.metrics import Metric, describe_metric
 from reports.gates.policy import Line, Policy
+from reports.gates.reference import NOTHING, Reference
 from reports.gates.verdict import GateResult, GateState
 from reports.records import Estimate, Record
 from reports.statistics.differences import difference
@@ -27,7 +28,7 @@ class _Found:
     more: int | None = None
 
 
-def judge_line(line: Line, record: Record, policy: Policy, baseline: Record | None) -> list[GateResult]:
+def judge_line(line: Line, record: Record, policy: Policy, reference: Reference | None) -> list[GateResult]:
     """Results of a line: one, or one per measured name when its metric ends in `*`. Pure."""
     names = [line.metric]
     if "*" in line.metric:
@@ -35,14 +36,14 @@ def judge_line(line: Line, record: Record, policy: Policy, baseline: Record | No
         names = (
             sorted(n for n in record.metrics if n.startswith(head) and n.endswith(tail) and len(n) > len(head + tail)) or names
         )
-    return [_judge_one(line, name, record, policy, baseline) for name in names]
+    return [_judge_one(line, name, record, policy, reference) for name in names]
 
 
-def _judge_one(line: Line, name: str, record: Record, policy: Policy, baseline: Record | None) -> GateResult:
+def _judge_one(line: Line, name: str, record: Record, policy: Policy, reference: Reference | None) -> GateResult:
     metric = describe_metric(name)
     if "*" in name:
         metric = describe_metric(name.replace("*", "each"))
-    found = _absent(line, name, record) or _measured(line, metric, record, policy, baseline)
+    found = _absent(line, name, record) or _measured(line, metric, record, policy, reference)
     key = (
         line.key
         if name == line.metric
@@ -95,7 +96,7 @@ def _hidden(name: str, not_measurable: Mapping[str, str]) -> str:
     return ""
 
 
-def _measured(line: Line, metric: Metric, record: Record, policy: Policy, baseline: Record | None) -> _Found:
+def _measured(line: Line, metric: Metric, record: Record, policy: Policy, reference: Reference | None) -> _Found:
     estimate = record.metrics[metric.name]
     if estimate is None or (estimate.value is None and estimate.n == 0):
         return _Found(state="invalid", sentence=f"None of {_of(estimate)} planned was measured.", measured=estimate)
@@ -109,7 +110,7 @@ def _measured(line: Line, metric: Metric, record: Record, policy: Policy, baseli
         sentence = f"Its bounds hold at {estimate.confidence:.0%}, the policy asks for {policy.confidence:.0%}."
         return _Found(state="invalid", sentence=sentence, estimate=estimate, measured=estimate)
     if line.limit in ("max_drop", "max_rise"):
-        return _compared(line, metric, record, estimate, baseline)
+        return _compared(line, metric, policy, estimate, reference)
     return _against(line, metric, estimate)
 
 
@@ -178,12 +179,11 @@ def _more(more: int | None, metric: Metric) -> str:
     return f"About {plural(more, f'more {metric.counted}')} would decide."
 
 
-def _compared(line: Line, metric: Metric, record: Record, estimate: Estimate, baseline: Record | None) -> _Found:
-    reason = _incomparable(metric, record, baseline)
-    base = baseline.metrics.get(metric.name) if baseline and not reason else None
+def _compared(line: Line, metric: Metric, policy: Policy, estimate: Estimate, reference: Reference | None) -> _Found:
+    base, reason = reference.estimate(metric.name) if reference else (None, NOTHING)
     if base is None:
-        needed = line.baseline == "required"
-        sentence = f"{reason or 'The baseline did not measure it'}{'; a baseline is required' if needed else ''}."
+        needed = line.baseline == "required" or (line.baseline is None and policy.baseline.required)
+        sentence = f"{reason}{'; a baseline is required' if needed else ''}."
         return _Found(state="invalid" if needed else "no_baseline", sentence=sentence, measured=estimate)
     delta = difference(estimate, base)
     drop = line.limit == "max_drop"
@@ -198,14 +198,3 @@ def _compared(line: Line, metric: Metric, record: Record, estimate: Estimate, ba
     if state == "inconclusive":
         sentence += f" {_more(more, metric)}"
     return _Found(state=state, sentence=sentence, estimate=delta, measured=estimate, more=more)
-
-
-def _incomparable(metric: Metric, record: Record, baseline: Record | None) -> str:
-    if baseline is None:
-        return "No baseline"
-    if baseline.pack != record.pack:
-        return f"The baseline is of pack {baseline.pack!r}, this run of {record.pack!r}"
-    bound_to_machine = metric.unit in ("seconds", "bytes", "per_second")
-    if bound_to_machine and (not record.provenance.machine or baseline.provenance.machine != record.provenance.machine):
-        return "The baseline ran on another or an unknown class of machine"
-    return ""

@@ -100,6 +100,19 @@ METRICS: tuple[Metric, ...] = (
     *_rows("seconds", "Voice", "turns", {"voice.ttft.p95_s": "Voice, first token, p95"}),
     *_rows("share", "Soak", "turns", {"soak.availability": "Availability over a long run"}),
 )
+GUARDS: tuple[Metric, ...] = tuple(
+    _rows(
+        "share",
+        "Accepted runs",
+        "cards",
+        {
+            "guards.mean_drop": "Mean of card pass rates, against the accepted runs",
+            "guards.cards": "No card worse than in the accepted runs",
+            "guards.too_good": "Nothing suspiciously better than in the accepted runs",
+        },
+    )
+)
+"""Names of the comparisons with the accepted runs, which no policy line measures but a waiver may cover."""
 
 _PATTERNS: tuple[tuple[re.Pattern[str], Metric], ...] = tuple(
     (
@@ -108,7 +121,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Metric], ...] = tuple(
         ),
         metric,
     )
-    for metric in METRICS
+    for metric in (*METRICS, *GUARDS)
 )
 _SUFFIX_UNITS: tuple[tuple[str, Unit], ...] = (("_per_s", "per_second"), ("_s", "seconds"), ("_bytes", "bytes"))
 
@@ -134,4 +147,4 @@ def describe_metric(name: str) -> Metric:
 
 def nearest_metric(name: str) -> str | None:
     """The known name closest to `name`."""
-    return next(iter(get_close_matches(name, [metric.name for metric in METRICS], n=1, cutoff=0.5)), None)
+    return next(iter(get_close_matches(name, [metric.name for metric in (*METRICS, *GUARDS)], n=1, cutoff=0.5)), None)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from reports.gates.metrics import find_metric, nearest_metric
+from reports.gates.metrics import GUARDS, find_metric, nearest_metric
+from reports.gates.waivers import Waiver, read_waivers
+from reports.gates.yaml_files import PolicyError, read_model
+from reports.history import ASPECTS, Aspect
 from reports.records import Tier
+
+__all__ = ["BaselineOptions", "Guards", "Line", "Policy", "PolicyError", "read_policy"]
 
 Limit = Literal["at_least", "at_most", "max_drop", "max_rise"]
 LIMITS: tuple[Limit, ...] = ("at_least", "at_most", "max_drop", "max_rise")
-
-
-class PolicyError(Exception):
-    """A policy cannot be used: every fault on its own line, each with file, line, field, fault and remedy."""
 
 
 class Line(BaseModel):
@@ -48,6 +46,8 @@ class Line(BaseModel):
     @field_validator("metric")
     @classmethod
     def _known(cls, name: str) -> str:
+        if name in {guard.name for guard in GUARDS}:
+            raise ValueError(f"{name!r} is set under guards, not as a line")
         if find_metric(name) is None:
             nearest = nearest_metric(name)
             raise ValueError(f"unknown metric {name!r}" + (f"; did you mean {nearest!r}?" if nearest else ""))
@@ -78,6 +78,37 @@ class Line(BaseModel):
         return self.id or self.metric
 
 
+class BaselineOptions(BaseModel):
+    """Which accepted runs a candidate is compared with: the last `window` that agree with it in every aspect of `same`.
+
+    A run counts half as much as one accepted `half_life_runs` later; null counts all alike. `required`: without a comparable run
+    every comparison is invalid instead of `no baseline`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window: Annotated[int, Field(ge=1)] = 20
+    half_life_runs: Annotated[float, Field(gt=0)] | None = None
+    required: bool = False
+    same: Annotated[list[Aspect], Field(min_length=1)] = list(ASPECTS)
+
+
+class Guards(BaseModel):
+    """Comparisons of cards with the accepted runs; a null setting leaves its guard out.
+
+    `mean_drop_margin`: how far the mean of card pass rates may drop. `per_card_alpha`: chance, over all cards together, of naming
+    a card that did not get worse. `too_good_factor`: a gated metric better than this many times the accepted runs is not believed
+    without a person.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mean_drop_margin: Annotated[float, Field(gt=0, lt=1)] | None = None
+    per_card_alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    too_good_factor: Annotated[float, Field(gt=1)] | None = None
+    tiers: Annotated[list[Tier], Field(min_length=1)] = ["pr", "nightly", "release"]
+
+
 class _PolicyFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -86,6 +117,8 @@ class _PolicyFile(BaseModel):
     max_unjudged: Annotated[float, Field(ge=0, le=1)] | None = None
     critical_cards: Literal["all_repeats", "ignore"] | None = None
     confidence: Annotated[float, Field(gt=0.5, lt=1)] | None = None
+    baseline: BaselineOptions | None = None
+    guards: Guards | None = None
     lines: list[Line] = []
 
 
@@ -98,13 +131,20 @@ class Policy(BaseModel):
     max_unjudged: float = 0.01
     critical_cards: Literal["all_repeats", "ignore"] = "all_repeats"
     confidence: float = 0.95
+    baseline: BaselineOptions = BaselineOptions()
+    guards: Guards | None = None
+    waivers: list[Waiver] = []
     lines: list[Line]
+
+
+_SETTINGS = ("name", "max_unjudged", "critical_cards", "confidence", "baseline", "guards")
 
 
 def read_policy(path: Path) -> Policy:
     """Read a policy; `extends: other.yaml` (same folder) starts from that file's settings and lines.
 
-    A line replaces the inherited line of the same id (its metric when it has none). Raises `PolicyError` with every fault.
+    A line replaces the inherited line of the same id (its metric when it has none). Waivers come from `waivers.yaml` in the same
+    folder, if there is one. Raises `PolicyError` with every fault.
     """
     files, seen = [_read_file(path)], {path.resolve()}
     while parent := files[-1].extends:
@@ -117,61 +157,18 @@ def read_policy(path: Path) -> Policy:
     settings: dict[str, Any] = {}
     for file in reversed(files):
         lines.update({line.key: line for line in file.lines})
-        settings.update(file.model_dump(include={"name", "max_unjudged", "critical_cards", "confidence"}, exclude_none=True))
+        given = {name: getattr(file, name) for name in _SETTINGS}
+        settings.update({name: value for name, value in given.items() if value is not None})
     if not lines:
         raise PolicyError(f"{path}: lines: empty; a policy without a gate would pass anything, add at least one line")
-    return Policy(lines=list(lines.values()), **settings)
+    return Policy(lines=list(lines.values()), waivers=read_waivers(path.parent), **settings)
 
 
 def _read_file(path: Path) -> _PolicyFile:
-    try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except OSError as error:
-        raise PolicyError(f"{path}: cannot be read ({error.strerror}); give the path of a policy file") from error
-    except yaml.YAMLError as error:
-        raise PolicyError(f"{path}: not YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise PolicyError(f"{path}: not a policy: a mapping with name and lines is expected")
-    try:
-        file = _PolicyFile.model_validate(data)
-    except ValidationError as error:
-        raise PolicyError("\n".join(_fault(path, node, row["loc"], row) for row in error.errors())) from error
+    file, locate = read_model(path, _PolicyFile, "a policy")
     keys = [line.key for line in file.lines]
     twice = [index for index, key in enumerate(keys) if key in keys[:index]]
     if twice:
-        rows = (f"{_place(path, node, ('lines', i))}: second line for {keys[i]!r}; give it an id of its own" for i in twice)
+        rows = (f"{locate(('lines', i))}: second line for {keys[i]!r}; give it an id of its own" for i in twice)
         raise PolicyError("\n".join(rows))
     return file
-
-
-def _fault(path: Path, node: yaml.Node | None, loc: Sequence[int | str], row: Any) -> str:
-    where = f"{_place(path, node, loc)}: {_dotted(loc)}"
-    message = row["msg"].removeprefix("Value error, ")
-    if row["type"] == "extra_forbidden":
-        known = Line.model_fields if loc[0] == "lines" else _PolicyFile.model_fields
-        nearest = get_close_matches(str(loc[-1]), known, n=1)
-        return f"{where}: unknown field" + (f"; did you mean {nearest[0]!r}?" if nearest else f"; use one of {', '.join(known)}")
-    return f"{where}: {message}"
-
-
-def _dotted(loc: Sequence[int | str]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
-
-
-def _place(path: Path, node: yaml.Node | None, loc: Sequence[int | str]) -> str:
-    """`file:line` of the deepest part of `loc` that the file holds."""
-    line = node.start_mark.line if node else 0
-    for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            pairs = [(key, value) for key, value in node.value if key.value == part]
-            if not pairs:
-                break
-            line, node = int(pairs[0][0].start_mark.line), pairs[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-            line = node.start_mark.line if node else line
-        else:
-            break
-    return f"{path}:{line + 1}"

@@ -15,10 +15,10 @@ VERDICT_VERSION = 1
 VerdictWord = Literal["pass", "fail", "inconclusive", "invalid"]
 EXIT_CODES: Mapping[VerdictWord, int] = {"pass": 0, "fail": 1, "inconclusive": 2, "invalid": 3}
 
-GateState = Literal["pass", "fail", "inconclusive", "invalid", "not_in_tier", "not_measured", "no_baseline"]
+GateState = Literal["pass", "fail", "inconclusive", "invalid", "waived", "not_in_tier", "not_measured", "no_baseline"]
 JUDGED_STATES: frozenset[GateState] = frozenset({"pass", "fail", "inconclusive", "invalid"})
 
-LimitKind = Literal["at_least", "at_most", "max_drop", "max_rise", "all_repeats"]
+LimitKind = Literal["at_least", "at_most", "max_drop", "max_rise", "all_repeats", "no_card_worse", "not_too_good"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class GateResult:
     """One policy line on one metric.
 
     `sentence` says what happened to a person. `limit` and `threshold` are in the metric's unit; for `max_drop` and `max_rise`
-    the `estimate` is the difference from the baseline and `measured` the metric itself. `more_needed` is how many more samples
+    the `estimate` is the difference from the baseline and `measured` the metric itself; `no_card_worse` has the family-wise alpha, `not_too_good` the factor as `threshold`. `more_needed` is how many more samples
     would decide an inconclusive gate, null when none would. `cards` names the cards that broke it.
     """
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from assistant.encoder import EncoderError, SentenceEncoder, weights, write_atomically
-from assistant.encoder.graph import quantise
 from safetensors.numpy import load_file, save_file
 from scipy.special import erf
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
+
+from assistant.encoder import EncoderError, SentenceEncoder, weights, write_atomically
+from assistant.encoder.graph import quantise
 
 REFERENCE = Path(__file__).parent / "data" / "encoder_reference.npz"
 
@@ -136,7 +137,7 @@ def test_int8_vectors_stay_near_the_reference(reference, cache):
 def test_a_wrong_weight_would_be_noticed(tiny, tmp_path):
     tensors = load_file(tiny / "model.safetensors")
     right = SentenceEncoder.load(tiny, cache_dir=tmp_path / "a", precision="fp32").encode("the fryer is hot").embedding
-    tensors["encoder.layer.0.output.dense.weight"] *= 1.5
+    tensors["encoder.layer.0.output.dense.weight"] *= -1
     wrong, _ = pooled(independent_forward(tensors, [1, 2, 3, 4], heads=4))
     assert float(right @ wrong) < 0.9999
 

@@ -3,14 +3,16 @@
 import asyncio
 import sqlite3
 import threading
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
+from uuid import uuid4
 
 import pytest
 from pydantic_ai import ModelRequest, ModelResponse, TextPart, UserPromptPart
 from sqlalchemy import create_engine, func, insert, inspect, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from assistant.errors import StateReadOnly, StoreError
 from assistant.faults import Faults
@@ -30,10 +32,33 @@ def url(tmp_path):
     return f"sqlite:///{tmp_path}/below/assay.db"
 
 
-@pytest.fixture
-async def database(url):
-    async with open_database(url, Telemetry()) as opened:
-        yield opened
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request, url):
+    with new_postgresql() if request.param == "postgresql" else nullcontext(url) as address:
+        async with open_database(address, Telemetry()) as opened:
+            yield opened
+
+
+@contextmanager
+def new_postgresql():
+    """An empty database on the local PostgreSQL server, dropped at the end; the test is skipped where no server answers."""
+    server = create_engine("postgresql+psycopg://postgres@127.0.0.1:5432/postgres", isolation_level="AUTOCOMMIT")
+    name = f"assay_test_{uuid4().hex}"
+    try:
+        with server.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    except OperationalError:
+        server.dispose()
+        pytest.skip("no PostgreSQL server answers on 127.0.0.1:5432")
+    try:
+        yield f"postgresql+psycopg://postgres@127.0.0.1:5432/{name}"
+    finally:
+        with server.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        server.dispose()
 
 
 @pytest.fixture
@@ -67,6 +92,7 @@ def state(database, sandbox="", faults=()):
 
 
 class TestSchema:
+    @ON_SQLITE
     async def test_migrations_build_what_the_tables_say(self, database):
         assert await database.read("inspect", describe) == described_metadata()
 
@@ -82,6 +108,7 @@ class TestSchema:
             assert perf_counter() - started < 0.5
             assert await database.read("count", lambda connection: connection.scalar(insert_count())) == 1
 
+    @ON_SQLITE
     async def test_every_connection_has_its_pragmas(self, database):
         def look(connection):
             together.wait(5)
@@ -255,6 +282,7 @@ class TestThreads:
             await database.write("breaks", breaks)
         assert await database.read("count", lambda connection: connection.scalar(select(func.count()).select_from(USERS))) == 0
 
+    @ON_SQLITE
     async def test_another_process_that_writes_is_waited_for(self, threads, tmp_path):
         with sqlite3.connect(f"{tmp_path}/below/assay.db", isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")

@@ -109,15 +109,17 @@ async def test_structured_output_is_json_and_no_tool_call(make_card: MakeCard) -
     assert list(transcript.turns[0].tool_calls) == []
 
 
+class Odd:
+    def __str__(self) -> str:
+        return "odd"
+
+
+def odd_output(text: str) -> Any:
+    return Odd()
+
+
 async def test_output_that_json_cannot_hold_is_its_text(make_card: MakeCard) -> None:
-    class Odd:
-        def __str__(self) -> str:
-            return "odd"
-
-    def output(text: str) -> Odd:
-        return Odd()
-
-    agent = Agent(replying(calls("final_result", text="x")), output_type=output)
+    agent = Agent(replying(calls("final_result", text="x")), output_type=odd_output)
     assert (await play(agent, make_card())).turns[0].text == "odd"
 
 

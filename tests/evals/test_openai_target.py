@@ -62,7 +62,7 @@ async def test_every_turn_carries_the_conversation_so_far(make_card: Callable[..
     assert {request["model"] for request in app.state.requests} == {"llama3.2"}
     assert (transcript.card, transcript.repeat, transcript.fault) == ("hold-chicken", 3, None)
     assert [turn.text for turn in transcript.turns] == [first, second]
-    assert [turn.usage and turn.usage["output_tokens"] for turn in transcript.turns] == [6, 6]
+    assert [turn.usage and turn.usage["output_tokens"] for turn in transcript.turns] == [6, 5]
     assert all(turn.duration_s and turn.duration_s > 0 for turn in transcript.turns)
     assert not transcript.visible.tools and not transcript.visible.route
 
@@ -74,7 +74,7 @@ async def test_every_turn_carries_the_conversation_so_far(make_card: Callable[..
         (MockProfile(rate_limited_rate=1), "infra_error", "limits requests"),
         (MockProfile(garbage_rate=1), "agent_error", "not a chat completion"),
         (MockProfile(cut_rate=1), "agent_error", "not a chat completion"),
-        (MockProfile(ttft_s=5), "timeout", "no answer within 0.3 s"),
+        (MockProfile(ttft_s=1), "timeout", "no answer within 0.3 s"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -90,9 +90,9 @@ async def test_what_stops_a_play_is_blamed_on_the_right_one_and_sent_once(
 
 async def test_a_refused_key_stops_before_anything_is_played_and_is_never_shown() -> None:
     with served(create_mock_app(MockProfile(api_key="sk-right"))) as url:
+        target = parse_endpoint(f"{url}#m", {"ASSAY_OPENAI_API_KEY": "sk-wrong-secret"})
         with pytest.raises(TargetError, match="refuses the key") as stop:
-            async with parse_endpoint(f"{url}#m", {"ASSAY_OPENAI_API_KEY": "sk-wrong-secret"}):
-                pass
+            await target.__aenter__()
     assert "sk-wrong-secret" not in str(stop.value)
 
 

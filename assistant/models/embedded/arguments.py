@@ -105,9 +105,11 @@ class ArgumentReader:
         """The message in the user's words; null when it only names the deed ("report an injury") and the other arguments."""
         text, card = informative(message), draft.card
         heads = (re.split(r"[:,]", example, maxsplit=1)[0] for example in card.examples if re.search(r"[:,]", example))
+        heads = (head for head in heads if deed(head) == 1.0)
+        given = [one.name for one in card.parameters if not takes_words(one)]
         said = {one for one in content_stems(text) if not one[0].isdigit()} - _BESIDE
         said -= vocabulary(card).union(*(content_stems(head) for head in heads))
-        said -= frozenset[str]().union(*(content_stems(value) for value in draft.found.values() if isinstance(value, str)))
+        said -= frozenset[str]().union(*(content_stems(value) for name in given if isinstance(value := draft.found.get(name), str)))
         acts = card.effect == "write" and any(parameter.required for parameter in card.parameters)
         return None if acts and not said else text
 
@@ -206,11 +208,11 @@ class ArgumentReader:
     def _string(self, parameter: Parameter, text: str, today: date | None, spent: frozenset[str]) -> str | None:
         if parameter.pattern is not None:
             return by_pattern(parameter.pattern, text)
+        if takes_words(parameter):
+            return next(iter(quoted(text)), None) if parameter.required and overlap(parameter.label, text) > 0 else None
         day = moment(parameter, text, today)
         if day is not None or parameter.format in {"date", "date-time", "time"}:
             return day
-        if takes_words(parameter):
-            return next(iter(quoted(text)), None) if parameter.required and overlap(parameter.label, text) > 0 else None
         named = suggested(parameter, text) or _keyworded(parameter, text)
         if named is None and parameter.required:
             named = next(iter(quoted(text)), None)

@@ -11,12 +11,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from assistant.models.embedded.extract.numbers import count_numbers
+from assistant.models.embedded.extract.people import NameSense
+from assistant.models.embedded.kinds import is_person
 from assistant.models.embedded.language import content_stems, core, form, words
-from assistant.models.embedded.plain import plain, unquoted
+from assistant.models.embedded.plain import bare_phrase, plain, unquoted
 from assistant.models.embedded.requests import asks, deed, generality, names_particulars, orders, speaks_of_present
 from assistant.models.embedded.similarity import Similarity, Vector
 from assistant.models.embedded.toolbook import ToolCard
@@ -27,19 +30,29 @@ WRITE_THRESHOLD = 0.45
 WRITE_ODDS = 0.6
 """Least log-odds for a tool that changes something; one that only reads needs more than 0."""
 READ_FLOOR = 0.22
-WRITE_FLOOR = 0.30
+ORDER_FLOOR = 0.22
+TOLD_FLOOR = 0.36
 """Least closeness in any case: a plain statement shows no cue of being general, yet may concern no tool at all."""
+NUMBER_SUITS = 0.7
+NUMBER_LACKS = 1.5
+PERSON_SUITS = 1.0
+"""What it adds to a tool's rank that the request has the numbers or people it needs, and takes away that it has no number."""
+CLOSENESS = 4.0
 NEVER = -100.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToolScore:
-    """`rank` orders the tools of one request. `closeness` is the best cosine, 0 to 1. `odds`: log-odds that the request is for a tool."""
+    """`rank` orders the tools of one request. `closeness` is the best cosine, 0 to 1. `odds`: log-odds that the request is for a tool.
+
+    `ordered`: the request says that something is to be done.
+    """
 
     card: ToolCard
     rank: float
     closeness: float
     odds: float
+    ordered: bool = False
 
     @property
     def is_close(self) -> bool:
@@ -47,8 +60,24 @@ class ToolScore:
 
     @property
     def is_likely(self) -> bool:
-        floor, odds = (WRITE_FLOOR, WRITE_ODDS) if self.card.effect == "write" else (READ_FLOOR, 0.0)
+        floor, odds = (READ_FLOOR, 0.0) if self.card.effect == "read" else (ORDER_FLOOR if self.ordered else TOLD_FLOOR, WRITE_ODDS)
         return self.closeness >= floor and self.odds > odds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a request brings for arguments: how many free numbers and how many people."""
+
+    numbers: int
+    people: int
+
+    def serve(self, card: ToolCard) -> float:
+        """How well that suits what the tool cannot do without."""
+        required = [one for one in card.parameters if one.required]
+        numeric = sum(one.kind in {"number", "integer"} and not one.choices for one in required)
+        persons = sum(is_person(one) for one in required)
+        numbers = 0.0 if not numeric else NUMBER_SUITS if self.numbers >= numeric else -NUMBER_LACKS
+        return numbers + PERSON_SUITS * min(persons, self.people)
 
 
 class ToolChoice:
@@ -56,6 +85,7 @@ class ToolChoice:
 
     def __init__(self, similarity: Similarity) -> None:
         self._similarity = similarity
+        self._names = NameSense(similarity)
         self._prepared: dict[tuple[int, ...], _Toolset] = {}
 
     def rank(self, request: str, cards: Sequence[ToolCard]) -> list[ToolScore]:
@@ -64,9 +94,11 @@ class ToolChoice:
         if not acting:
             return []
         toolset = self._toolset(acting)
-        bare = plain(unquoted(request))
+        bare = bare_phrase(plain(unquoted(request))) or request
         readings = [toolset.read(bare, part, self._similarity.vector(part)) for part in [*_readings(core(bare)), *_ordered(bare)]]
+        given = Given(numbers=count_numbers(bare), people=len(self._names.people(bare)))
         best = [max((scores[at] for scores in readings), key=lambda one: one.rank) for at in range(len(acting))]
+        best = [replace(one, rank=one.rank + given.serve(one.card)) for one in best]
         return sorted(best, key=lambda one: -one.rank)
 
     def _toolset(self, cards: Sequence[ToolCard]) -> _Toolset:
@@ -116,10 +148,10 @@ class _Toolset:
                 + 2.0 * named
                 + 2.2 * agreed
             )
-            rank += 1.0 * alike + 12.0 * max(0.0, closeness - 0.65)
+            rank += 1.0 * alike + CLOSENESS * closeness + 12.0 * max(0.0, closeness - 0.65)
             odds = 3.0 * closeness + 2.5 * worded + 1.3 * agreed + 20.0 * max(0.0, closeness - 0.75) + general
             scores.append(
-                ToolScore(card=card, rank=rank, closeness=closeness, odds=odds) if not _forbids(request, card) else _never(card)
+                ToolScore(card=card, rank=rank, closeness=closeness, odds=odds, ordered=effect == 1.0) if not _forbids(request, card) else _never(card)
             )
         return scores
 
@@ -134,8 +166,11 @@ def _forbids(request: str, card: ToolCard) -> bool:
 
 
 def _general_odds(request: str) -> float:
-    odds = 0.5 - 4.0 * generality(request) + 3.6 * speaks_of_present(request) + 2.3 * names_particulars(request)
-    return odds - (3.5 if form(request) == "question" else 0.0)
+    general = generality(request)
+    # What may or must be done today, or with unit 4, is a rule all the same: such words count half beside one of rules.
+    here = 3.6 * speaks_of_present(request) + 2.3 * names_particulars(request)
+    odds = 0.5 - 4.0 * general + here * (1.0 - 0.5 * min(1.0, general))
+    return odds - (3.5 if asks(request) or form(request) == "question" else 0.0)
 
 
 def _all_sentences(card: ToolCard) -> list[str]:

@@ -8,18 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from assistant.models.embedded.language import asks_procedure, content_stems, is_step, sentences, without_step
+from assistant.models.embedded.language import asks_procedure, content_stems, is_step, sentences, stem, without_step, word_list
 from assistant.models.embedded.similarity import Similarity
 
-ANSWER_THRESHOLD = 0.36
+ANSWER_THRESHOLD = 0.28
 """Least score of the best passage; below it nothing is said to be found. Passages that answer score 0.45 to 1, others seldom above 0.4."""
 CONTEXT_WEIGHT = 0.25
 """What is counted for fitting what was talked about before, beside fitting what is asked now."""
-TIE = 0.03
+TIE = 0.05
 """A second passage is told when it scores this close to the first."""
+CONSIDERED = 4
+"""Passages that may be told; a search's order is trusted this far."""
+PLACE = 0.03
+"""What each place in the search's order costs: the search weighs words by how rare they are in the whole knowledge base."""
 MAX_SENTENCES = 5
 _WORDING = 0.15
-_FORM = 0.03
+_FIGURE = 0.15
+_RULING = 0.03
 
 _ASKS_NUMBER = re.compile(
     r"\bhow (?:long|many|much|often|hot|cold|warm|far|deep|old|high|low|big|soon|strong|fast|thick|heavy|late|early|close)\b|\btemp(?:erature)?s?\b|"
@@ -31,6 +36,9 @@ _ASKS_RULE = re.compile(
     r"\b(?:can|could|may|should|is it|ok|okay|safe|allowed|fine|do (?:i|we) (?:have|need) to|must|gotta|got to|or not|keep|throw|toss)\b", re.IGNORECASE
 )
 _RULE = re.compile(r"\b(?:must|should|may|can|cannot|never|always|do not|not|allowed|forbidden)\b", re.IGNORECASE)
+MEASURES = frozenset(
+    stem(word) for word in word_list("long much many often far high low hot cold soon old big deep more less again till until")
+)
 _DIGIT = re.compile(r"\d")
 
 
@@ -132,7 +140,7 @@ class Evidence:
     def answer(self, asked: Asked, sources: Sequence[Source]) -> Answer | None:
         """`sources` come best first. Null: nothing answers it."""
         wants = _wants(asked)
-        ranked = self._ranked(asked, wants, [source for source in sources if source.sentences])
+        ranked = self._ranked(asked, [source for source in sources if source.sentences])
         if not ranked or ranked[0].score < ANSWER_THRESHOLD:
             return None
         best = ranked[0]
@@ -141,19 +149,22 @@ class Evidence:
         separator = "\n" if any("\n" in part for part in parts) else " "
         return Answer(text=separator.join(parts), confidence=best.score)
 
-    def _ranked(self, asked: Asked, wants: _Wants, sources: Sequence[Source]) -> list[_Ranked]:
+    def _ranked(self, asked: Asked, sources: Sequence[Source]) -> list[_Ranked]:
         rarity = _rarity(sources)
-        ranked: list[_Ranked] = []
-        for place, source in enumerate(sources):
-            score = self._fit(asked.focus, source, rarity)
-            score += CONTEXT_WEIGHT * self._fit(asked.context, source, rarity) if asked.context else 0.0
-            score += _FORM if wants.number and _DIGIT.search(source.whole) else 0.0
-            score += _FORM if wants.steps and source.steps > 1 else 0.0
-            score += _FORM if wants.rule and _RULE.search(source.whole) else 0.0
-            ranked.append(_Ranked(source=source, score=score - 0.01 * place))
+        ranked = [
+            _Ranked(source=source, score=self._fit(asked, source, rarity) - PLACE * place)
+            for place, source in enumerate(sources[:CONSIDERED])
+        ]
         return sorted(ranked, key=lambda one: -one.score)
 
-    def _fit(self, text: str, source: Source, rarity: Mapping[str, float]) -> float:
+    def _fit(self, asked: Asked, source: Source, rarity: Mapping[str, float]) -> float:
+        fit = self._alone(asked.focus, source, rarity)
+        if not asked.context:
+            return fit
+        weight = CONTEXT_WEIGHT if content_stems(asked.focus) - MEASURES else 1.0
+        return fit + weight * self._alone(asked.context, source, rarity)
+
+    def _alone(self, text: str, source: Source, rarity: Mapping[str, float]) -> float:
         """Mean of three cosines with the passage (title and heading, the whole, the closest sentence), and of the wording they share."""
         closest = max(self._similarity.cosine(text, without_step(sentence)) for sentence in source.sentences)
         meaning = (self._similarity.cosine(text, source.about) + self._similarity.cosine(text, source.whole) + closest) / 3.0
@@ -173,8 +184,8 @@ class Evidence:
         score = self._similarity.cosine(asked.focus, sentence)
         score += CONTEXT_WEIGHT * self._similarity.cosine(asked.context, sentence) if asked.context else 0.0
         score += _WORDING * _weighted(content_stems(asked.focus), content_stems(sentence), {})
-        score += 0.15 if wants.number and _DIGIT.search(sentence) else 0.0
-        return score + (_FORM if wants.rule and _RULE.search(sentence) else 0.0)
+        score += _FIGURE if wants.number and _DIGIT.search(sentence) else 0.0
+        return score + (_RULING if wants.rule and _RULE.search(sentence) else 0.0)
 
 
 def _wants(asked: Asked) -> _Wants:

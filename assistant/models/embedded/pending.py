@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from assistant.models.embedded.arguments import ArgumentReader, Filled, Sources, fits
 from assistant.models.embedded.choice import ToolChoice
-from assistant.models.embedded.context import EARLIER_TURNS, acted_on, last_arguments
+from assistant.models.embedded.context import EARLIER_TURNS, acted_on, last_arguments, last_tool, leans, substitutes
 from assistant.models.embedded.conversation import Conversation, OpenQuestion
 from assistant.models.embedded.extract.calendar import day_in
 from assistant.models.embedded.kinds import takes_words
-from assistant.models.embedded.language import is_elliptic, is_greeting, is_thanks, words
-from assistant.models.embedded.plain import plain, trusted
+from assistant.models.embedded.language import is_greeting, is_thanks, words
+from assistant.models.embedded.plain import trusted
 from assistant.models.embedded.reply import Say
 from assistant.models.embedded.requests import asks, deed, points_back
 from assistant.models.embedded.toolbook import Parameter, ToolCard
 
+_COMES_BACK = re.compile(r"^\W*(?:yes|yep|yeah|no|nope|done)\b|\bback to\b|[,.–-]\s*(?:yes|yep|yeah|no|nope)\b", re.IGNORECASE)
 SWITCH_RANK = 1.5
 SWITCH_CLOSENESS = 0.6
 """How far another tool must outrank the one that asked, and how close it must be, for a message not to be the answer."""
@@ -47,7 +49,7 @@ class Pending:
         parameter = card.parameter(question.argument) if card and question else None
         if question is None or card is None or parameter is None or self._moved_on(message, card, parameter, cards):
             return None
-        if not question.fresh and not is_elliptic(plain(message)):
+        if not question.fresh and not leans(message) and _COMES_BACK.search(message) is None:
             return None
         return Request(text=message, context=message, card=card, question=question)
 
@@ -68,9 +70,12 @@ class Pending:
         today = day_in(conversation.instructions)
         earlier = [trusted(turn.user) for turn in reversed(conversation.past[-EARLIER_TURNS:]) if not acted_on(turn, card)]
         known: Mapping[str, Any] = request.question.known if request.question else {}
-        if request.question is None and is_elliptic(plain(request.text)) and card.effect == "read":
+        message = request.text
+        if request.question is None and leans(message) and card.effect == "read":
             known = last_arguments(conversation, card.name)
-        sources = Sources(message=request.text, known=known, earlier=earlier, today=today)
+            goes_on = last_tool(conversation) == card.name and not substitutes(message)
+            message = f"{earlier[0].rstrip('.! ')}. {message}" if earlier and goes_on else message
+        sources = Sources(message=message, known=known, earlier=earlier, today=today)
         if request.question is None:
             return self._reader.fill(card, sources)
         parameter = card.parameter(request.question.argument)
@@ -102,7 +107,8 @@ class Pending:
 def _offered(conversation: Conversation, question: OpenQuestion) -> list[str]:
     """What the user said when another tool offered to go on with it: what "log that" points back to."""
     asking = next((turn for turn in reversed(conversation.past) if turn.open_question() is not None), None)
-    other = asking is not None and bool(asking.results) and asking.results[-1].tool != question.tool
+    told = asking is not None and any(value == trusted(asking.user) for value in question.known.values())
+    other = asking is not None and not told and bool(asking.results) and asking.results[-1].tool != question.tool
     return [trusted(asking.user).rstrip(".! ")] if asking is not None and other else []
 
 

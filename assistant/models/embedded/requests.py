@@ -38,14 +38,15 @@ _GENERAL = re.compile(
     r"should|must|may|allowed|why|what (?:is|are) (?:a|an|the)\b|what (?:must|should|may|if|to|happens|does (?:an?|it|the|this))|when (?:to|must|should|may)|"
     r"when (?:do|can) (?:i|we|you|he|she|they|some\w+)|who (?:may|must|should|needs)|which\b.*\b(?:should|must|may)|safe to|difference|means?\b|signs? of|rules?|"
     r"how do (?:i|we|you)|(?:have|has|needs?|supposed) to|normally|usually|generally|at least|at most|minimum|maximum|can (?:i|we|he|she|they|you|some\w+|any\w+|an?)|"
-    r"does an?|before or after|okay to|ok to|ok\?)|^(?:say|suppose|imagine|assume|assuming)\b|^if\b",
+    r"does an?|before or after|(?:it|them) or \w+|what (?:do|can) (?:i|we|you) (?:do|say|tell|offer|give|use)|okay to|ok to|ok\?)",
     re.IGNORECASE,
 )
+_SUPPOSES = re.compile(r"^(?:if|say|suppose|supposing|imagine|assume|assuming|what if|let's say)\b", re.IGNORECASE)
 _GENERAL_TOLD = re.compile(
     r"\b(?:how to|what to do|difference|means?|signs? of|rules?|why|steps|procedure|process|policy|minimum|maximum)\b|^if\b|^what if\b", re.IGNORECASE
 )
 _PRESENT = re.compile(
-    r"\b(?:my|our|today|tonight|tomorrow|yesterday|now|currently|(?:is|are|have) left|left\?|this (?:week|month|morning)|last|next (?:week|month)|do we (?:have|still|need)|have we|did we|are we|any|status|"
+    r"\b(?:my|our|today|tonight|tomorrow|yesterday|now|currently|(?:is|are|have) left|left\?|this (?:week|month|morning)|last|next (?:week|month)|do we (?:have|still|need)|have we|did we|are we(?! supposed| allowed)|any|status|"
     r"so far|latest|show|list|yet|already|overdue)\b",
     re.IGNORECASE,
 )
@@ -95,25 +96,32 @@ def asks(text: str) -> bool:
 
 
 _QUESTION = re.compile(
-    r"^\W*(?:which|what|when|where|who|whose|why|how|is|are|am|do|does|did|has|have|had|was|were|any|can|could|should|may|must|will|would|isn't|aren't|doesn't|"
+    r"^\W*(?:(?:by|for|since|until|till|from|at|in|to|on|with) (?=what|when|which|how|who))?(?:which|what|when|where|who|whose|why|how|is|are|am|do|does|did|has|have|had|was|were|any|can|could|should|may|must|will|would|isn't|aren't|doesn't|"
     r"don't (?:i|we|they))\b|\?\s*$|\b(?:same|or not|or what)\W*$|\bwhat do\b",
     re.IGNORECASE,
 )
 
 
 def generality(text: str) -> float:
-    """1 when the wording is of rules, reasons and procedures, else 0. In a message that asks, only what opens or asks counts."""
+    """1 when the wording is of rules, reasons and procedures, 1.5 when it supposes a case, else 0."""
     pieces = phrases(unquoted(text))
-    asking = [piece for piece in pieces if _QUESTION.search(piece) or re.match(r"(?:if|say|suppose)\b", piece, re.IGNORECASE)]
+    asking = _asking(text)
+    if asking and any(_SUPPOSES.search(piece) for piece in pieces):
+        return 1.5
     found = any(_GENERAL.search(piece) for piece in asking) or any(_GENERAL_TOLD.search(piece) for piece in pieces if not asking)
     return 1.0 if found else 0.0
 
 
+def _asking(text: str) -> list[str]:
+    """The pieces that ask: what is told around a question says nothing of what kind it is."""
+    return [piece for piece in phrases(unquoted(text)) if _QUESTION.search(piece)]
+
+
 def speaks_of_present(text: str) -> float:
     """1 when the wording is of how things stand with us and now, else 0."""
-    return 1.0 if _PRESENT.search(plain(text)) else 0.0
+    return 1.0 if any(_PRESENT.search(piece) for piece in _asking(text) or [plain(text)]) else 0.0
 
 
 def names_particulars(text: str) -> float:
     """1 when someone or something is named, numbered or owned, else 0."""
-    return 1.0 if _PARTICULAR.search(text) else 0.0
+    return 1.0 if any(_PARTICULAR.search(piece) for piece in _asking(text) or [text]) else 0.0

@@ -57,6 +57,7 @@ async def test_maintenance_due_soon_is_listed_with_the_overdue_first(store: Any)
         "7 maintenance tasks, 3 overdue: Dough mixer planetary lubrication, overdue by 8 days (it was due on June 7, 2026)"
     )
     assert "descaling" not in result["summary"]
+    assert await store.call("list_maintenance", machine="what machine maintenance are we behind on") == result
 
 
 async def test_maintenance_of_one_machine_or_task_is_listed_in_full(store: Any) -> None:

@@ -84,7 +84,28 @@ async def test_a_shift_is_added_once(store: Any) -> None:
     said = await store.says("add_shift", person="Chloe", day="Friday", start="10am", end="4pm")
     assert said == "I added a shift for Chloe Nguyen on Friday, June 19, 2026, 10:00 AM to 4:00 PM."
     assert store.rows("shifts")["2026-06-19-chloe-nguyen"]["start"] == "10:00"
+    said = await store.says("add_shift", person="Chloe", day="Saturday", start="10", end="4")
+    assert said == "I added a shift for Chloe Nguyen on Saturday, June 20, 2026, 10:00 AM to 4:00 PM."
     assert "already works" in await store.says("add_shift", person="Chloe", day="Friday", start="10am", end="4pm")
+
+
+async def test_a_shift_is_given_away_by_pronoun_but_not_to_oneself(store: Any) -> None:
+    await store.call("list_shifts", when_or_who="when does Devon work")
+    said = await store.says("swap_shift", from_person="his friday shift", to_person="Priya", day="Friday")
+    assert said.startswith("Priya Nair now works Devon Carter's shift on Friday, June 19, 2026")
+    assert (await store.says("swap_shift", from_person="Devon", to_person="Devon", day="Friday")).startswith(
+        "I found no team member"
+    )
+    unclear = await store.says("swap_shift", from_person="Jamal", to_person="her", day="Friday")
+    assert unclear.startswith("I found no team member that fits 'Jamal and her'.")
+    store.thread_id = "thread-2"
+    asked = await store.call("swap_shift", from_person="his shift", to_person="Priya", day="Friday")
+    assert asked["next"] == {"tool": "swap_shift", "argument": "from_person", "question": "Who do you mean?"}
+
+
+async def test_my_shifts_are_the_users(store: Any) -> None:
+    assert (await store.says("list_shifts", when_or_who="when do i work this week")).startswith("2 shifts planned: Maria Lopez")
+    assert "Aisha Khan" in await store.says("list_shifts", when_or_who="who do i have on today")
 
 
 async def test_a_shift_that_cannot_be_read_is_not_added(store: Any) -> None:
@@ -217,6 +238,8 @@ async def test_quality_checks_are_listed(store: Any, empty_store: Any) -> None:
     [
         ("how were sales yesterday", "Sunday, June 14, 2026: sales $7,480 (target $7,200, on target)."),
         ("drive-thru time on Saturday", "Saturday, June 13, 2026: drive-thru time 268 seconds (target 240 seconds, off target)."),
+        ("how was Saturday", "Saturday, June 13, 2026: sales $8,610"),
+        ("sales on Monday", "Monday, June 8, 2026: sales $6,480"),
         (
             "are we over on labor this week",
             "Average of the last 7 days with figures: labor cost 25.5 % (target 26.0 %, on target).",

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from difflib import SequenceMatcher
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 from jinja2 import Environment, StrictUndefined
 from pydantic_ai.tools import Tool
 
+from assistant.models.embedded.questions import question_for
+from assistant.models.embedded.toolbook import read_card
 from assistant.pack import Pack, PackAgent
 from assistant.packs.qsr.tools.diagnosis_trees import FIXED, MAKE_SAFE, SERVICE, Kind, kinds
 from assistant.packs.qsr.tools.emergencies import procedures
 
 PAGE = Path(__file__).parents[3] / "docs" / "packs" / "qsr.md"
-WRITING = ("Log", "Record", "Create", "Update", "Start", "Mark", "Add", "Swap", "Place", "Finish", "Continue")
+WRITING = ("Log", "Record", "Create", "Update", "Start", "Mark", "Add", "Swap", "Place", "Finish")
 READING = ("Look", "List", "Show", "Tell")
 
 
@@ -36,6 +40,30 @@ def test_every_tool_says_what_it_does_and_what_it_is_for(qsr: Pack) -> None:
             assert 3 <= len(examples) <= 8, tool.__name__
             described = definition.parameters_json_schema["properties"]
             assert all(shape.get("description") for shape in described.values()), tool.__name__
+
+
+def test_tools_that_write_are_known_as_such_and_the_others_are_not(qsr: Pack) -> None:
+    cards = {tool.__name__: read_card(Tool(tool).tool_def) for agent in qsr.agents.values() for tool in agent.tools}
+    reading = ("get_", "list_", "show_", "find_", "look_up_")
+    assert {name: card.effect for name, card in cards.items()} == {
+        name: "read" if name.startswith(reading) else "write" for name in cards
+    }
+
+
+def test_what_is_missing_is_asked_for_in_a_sentence_a_person_would_say(qsr: Pack) -> None:
+    for agent in qsr.agents.values():
+        for tool in agent.tools:
+            for parameter in read_card(Tool(tool).tool_def).parameters:
+                asked = question_for(parameter)
+                first = parameter.description.split()[0]
+                assert first[0].islower() and first not in ("the", "a", "an"), (tool.__name__, parameter.name)
+                if parameter.required:
+                    assert asked.startswith(("What is the ", "Which ", "What is happening", "What happened")), asked
+                    assert len(asked.split()) <= 15 and ";" not in asked and "user" not in asked, asked
+
+
+def test_the_greeting_leaves_no_question_open(qsr: Pack) -> None:
+    assert "?" not in qsr.greeting_reply
 
 
 def test_no_example_request_is_used_by_two_tools(qsr: Pack) -> None:
@@ -104,6 +132,14 @@ def test_every_tree_is_safe_first_short_and_ends(kind: Kind) -> None:
                     ahead.append(target)
                 assert target in tree.steps or target in (FIXED, SERVICE, MAKE_SAFE) or target in tree.ends
         assert reached == set(tree.steps)
+
+
+@pytest.mark.parametrize("kind", list(kinds().values()), ids=lambda kind: kind.kind)
+def test_no_two_questions_of_a_tree_sound_alike(kind: Kind) -> None:
+    for name, tree in kind.trees.items():
+        asked = [step.ask.lower() for step in tree.steps.values()]
+        alike = [(one, two) for one, two in combinations(asked, 2) if SequenceMatcher(None, one, two).ratio() >= 0.75]
+        assert alike == [], name
 
 
 def test_every_emergency_has_steps_a_warning_and_a_call() -> None:

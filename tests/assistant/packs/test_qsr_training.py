@@ -141,7 +141,7 @@ async def test_an_unknown_certificate_is_asked_back(store: Any) -> None:
 async def test_a_quiz_goes_question_by_question_to_a_recorded_score(store: Any) -> None:
     started = await store.call("start_quiz", topic="quiz Chloe on food safety")
     assert started["summary"] == (
-        "Food safety quiz, 4 questions; 80 % is a pass. Question 1: What internal temperature must chicken reach? "
+        "Food safety quiz, 4 questions; 80 % with every critical question right is a pass. Question 1: What internal temperature must chicken reach? "
         "A) 145 F B) 155 F C) 165 F"
     )
     assert (await store.says("answer_quiz", answer="C")).startswith("Right. Question 2:")
@@ -180,7 +180,7 @@ async def test_a_quiz_can_be_stopped_and_must_be_known(store: Any, empty_store: 
 
 async def test_a_paper_score_is_recorded(store: Any) -> None:
     assert await store.says("record_quiz_score", person="Chloe", quiz="the food safety quiz", score_pct=85) == (
-        "I recorded QUIZ-0003: Chloe Nguyen, Food safety quiz, 85 %, passed."
+        "I recorded QUIZ-0003: Chloe Nguyen, Food safety quiz, 85 %, passed as long as every critical question was right."
     )
     assert not (await store.call("record_quiz_score", person="Chloe", quiz="food safety", score_pct=120))["found"]
     assert (await store.call("record_quiz_score", person="Chloe", quiz="poetry", score_pct=70))["next"]["argument"] == "quiz"
@@ -200,11 +200,166 @@ async def test_quiz_scores_are_listed_by_person_quiz_or_all(store: Any) -> None:
 
 
 async def test_an_evaluation_needs_a_rating_and_evidence(store: Any) -> None:
-    said = await store.says("record_evaluation", person="Devon", rating=4, evidence="handled the rush alone")
-    assert said == "I recorded evaluation EVL-0005: Devon Carter, 4 of 5 (above the standard). Evidence: Handled the rush alone."
+    facts = "handled the rush alone on June 13 and trained Chloe on the register on June 14"
+    said = await store.says("record_evaluation", person="Devon", rating=4, evidence=f"rate Devon 4 out of 5, {facts}")
+    assert said == (
+        "I recorded evaluation EVL-0005: Devon Carter, 4 of 5 (above the standard). Evidence: Handled the rush alone on June 13 and "
+        "trained Chloe on the register on June 14."
+    )
     assert "from 1 to 5" in await store.says("record_evaluation", person="Devon", rating=6, evidence="handled the rush")
     assert (await store.call("record_evaluation", person="Devon", rating=4, evidence="good"))["next"]["argument"] == "evidence"
     assert "EVL-0006" not in store.rows("evaluations")
+
+
+async def test_one_fact_is_too_few_and_is_kept_until_there_are_two(store: Any) -> None:
+    first = await store.call("record_evaluation", person="Jamal", rating=4, evidence="he ran the fry station alone")
+    assert not first["found"]
+    assert first["summary"] == (
+        "A rating needs at least 2 facts, and I have 1 so far, so I have not recorded it yet. "
+        "What else did you see that supports the rating, and when?"
+    )
+    said = await store.says("record_evaluation", person="Jamal", rating=4, evidence="made no order errors on june 14")
+    assert "Evidence: He ran the fry station alone; made no order errors on june 14." in said
+    assert said.endswith("Not every fact has a date; a rating should rest on dated facts.")
+    assert store.rows("threads")["thread-1"] == {"people": ["jamal-brooks"]}
+
+
+async def test_facts_for_one_rating_do_not_count_for_another(store: Any) -> None:
+    await store.call("record_evaluation", person="Jamal", rating=4, evidence="he ran the fry station alone")
+    other = await store.call("record_evaluation", person="Priya", rating=4, evidence="made no order errors on june 14")
+    assert not other["found"]
+
+
+async def test_a_pronoun_means_the_person_last_spoken_of(store: Any) -> None:
+    await store.call("get_evaluation", person="how is Devon doing")
+    card = "Devon Carter: Food handler card valid until July 2, 2026 (17 days left)."
+    assert await store.says("get_certifications", person="when does his food handler card expire") == card
+    assert (await store.says("get_learning_progress", person="and his learning path")).startswith("Devon Carter: 5 of 5")
+    assert (await store.says("get_onboarding_status", person="his onboarding")) == "Devon Carter has no onboarding plan."
+    assert (
+        await store.says("list_quiz_scores", person_or_quiz="his quiz scores")
+    ) == "No quiz score is recorded for Devon Carter."
+    assert (await store.says("list_coaching_notes", person="him")) == "There is no coaching note for Devon Carter."
+    assert (await store.says("list_shifts", when_or_who="whats he scheduled for tomorrow")) == (
+        "Tuesday, June 16, 2026: Devon Carter 1:00 PM to 9:30 PM (shift lead)."
+    )
+    await store.call("start_quiz", topic="quiz him on allergens")
+    assert store.rows("quiz_runs")["thread-1"]["person"] == "devon-carter"
+
+
+async def test_a_pronoun_without_a_person_is_asked_about_and_never_taken_for_the_user(store: Any) -> None:
+    for tool, argument, more in [
+        ("get_certifications", "person", {}),
+        ("get_learning_progress", "person", {}),
+        ("complete_module", "person", {"module": "hand washing"}),
+        ("complete_onboarding_task", "person", {"task": "safety tour"}),
+        ("get_evaluation", "person", {}),
+        ("list_quiz_scores", "person_or_quiz", {}),
+        ("list_shifts", "when_or_who", {}),
+    ]:
+        asked = await store.call(tool, **{argument: "what about his", **more})
+        assert asked["next"] == {"tool": tool, "argument": argument, "question": "Who do you mean?"}, tool
+    assert "threads" not in store.state.rows
+
+
+async def test_a_pronoun_after_two_names_is_asked_about_with_both(store: Any) -> None:
+    await store.call("swap_shift", from_person="Devon", to_person="Aisha", day="Friday")
+    assert (await store.says("get_certifications", person="his card")).endswith("Who do you mean: Devon Carter or Aisha Khan?")
+
+
+async def test_threads_do_not_share_whom_they_speak_of(store: Any) -> None:
+    await store.call("get_certifications", person="Devon")
+    store.thread_id = "thread-2"
+    assert (await store.says("get_certifications", person="his card")).endswith("Who do you mean?")
+
+
+@pytest.mark.parametrize("phrase", ["Zed", "zed miller", "when does Zed's card expire", "the card of Zed please"])
+async def test_somebody_elses_card_is_not_answered_with_the_users(store: Any, phrase: str) -> None:
+    result = await store.call("get_certifications", person=phrase)
+    assert not result["found"]
+    assert "I found no team member that fits 'Zed" in result["summary"].replace("zed", "Zed")
+
+
+@pytest.mark.parametrize(
+    "phrase", ["my ServSafe", "me", "maria-lopez", "", "food handler card", "when does the ServSafe card expire", "progress"]
+)
+async def test_the_user_is_meant_when_nobody_else_is(store: Any, phrase: str) -> None:
+    assert (await store.says("get_certifications", person=phrase)).startswith("Maria Lopez:")
+
+
+async def test_the_new_hire_is_looked_up_among_those_being_onboarded(store: Any) -> None:
+    assert (await store.says("get_onboarding_status", person="is the new hire on track")).startswith(
+        "Chloe Nguyen has done 3 of 6"
+    )
+    assert (await store.says("get_onboarding_status", person="is new hire Ben on track")) == "Ben Olsen has no onboarding plan."
+
+
+async def test_an_unknown_user_is_asked_for_the_name_once(store: Any) -> None:
+    store.user_id = "crew"
+    asked = await store.call("get_certifications", person="my certificates")
+    assert asked["summary"] == "I do not have your name. What is your name?"
+    assert asked["next"] == {"tool": "get_certifications", "argument": "person", "question": "What is your name?"}
+    assert (await store.says("get_certifications", person="Jamal")).startswith("Jamal Brooks:")
+    assert (await store.says("get_certifications", person="my certificates")).startswith("Jamal Brooks:")
+    assert (await store.says("list_shifts", when_or_who="when do i work next")).startswith("2 shifts planned: Jamal Brooks")
+
+
+async def test_a_name_that_does_not_answer_the_question_for_it_is_not_the_users(store: Any) -> None:
+    store.user_id = "crew"
+    await store.call("get_certifications", person="my certificates")
+    await store.call("get_evaluation", person="how is Devon doing")
+    assert (await store.says("get_certifications", person="my certificates")).endswith("What is your name?")
+
+
+async def test_a_quiz_of_an_unknown_user_is_filed_only_under_the_name_they_give(store: Any) -> None:
+    store.user_id = "crew"
+    assert "I do not have your name, so I will ask for it before I file the score." in await store.says(
+        "start_quiz", topic="quiz me on allergens"
+    )
+    for answer in ("nine", "sesame"):
+        await store.call("answer_quiz", answer=answer)
+    last = await store.call("answer_quiz", answer="no")
+    assert last["summary"] == (
+        "Right. That was the last question. You have 3 of 3 right, 100 %: passed. I have not filed the score, because I do not have your "
+        "name. What is your name?"
+    )
+    assert last["next"]["arguments"] == {"quiz": "Allergens", "score_pct": 100.0}
+    assert len(store.rows("quiz_results")) == 2
+    assert await store.says("record_quiz_score", person="Chloe", **last["next"]["arguments"]) == (
+        "I recorded QUIZ-0003: Chloe Nguyen, Allergens quiz, 100 %, passed."
+    )
+    assert store.rows("quiz_runs")["thread-1"]["person"] == "chloe-nguyen"
+
+
+async def test_who_takes_a_quiz_and_which_may_be_told_one_after_the_other(store: Any) -> None:
+    asked = await store.call("start_quiz", topic="quiz him on allergens")
+    assert asked["next"] == {"tool": "start_quiz", "argument": "topic", "question": "Who do you mean?"}
+    assert (await store.says("start_quiz", topic="Jamal")).startswith("Allergens quiz")
+    assert store.rows("quiz_runs")["thread-1"]["person"] == "jamal-brooks"
+    await store.call("start_quiz", topic="give Priya a quiz")
+    await store.call("start_quiz", topic="food safety")
+    assert store.rows("quiz_runs")["thread-1"]["person"] == "priya-nair"
+    assert not (await store.call("start_quiz", topic="quiz Zed on allergens"))["found"]
+
+
+async def test_a_wrong_critical_question_fails_a_quiz_that_has_enough_points(store: Any) -> None:
+    questions = [{"question": f"{n}?", "answer": "yes", "critical": n == 1} for n in range(1, 6)]
+    await store.state.put("quizzes", "knives", {"name": "Knives", "questions": questions})
+    started = await store.says("start_quiz", topic="quiz Chloe on knives")
+    assert "80 % with every critical question right is a pass." in started
+    for answer in ("no", "yes", "yes", "yes"):
+        await store.call("answer_quiz", answer=answer)
+    assert "4 of 5 right, 80 %: not passed yet, because a critical question was wrong." in await store.says(
+        "answer_quiz", answer="yes"
+    )
+    assert store.rows("quiz_results")["QUIZ-0003"]["passed"] is False
+
+
+async def test_a_paper_score_says_what_it_depends_on(store: Any) -> None:
+    failed = await store.says(
+        "record_quiz_score", person="Jamal", quiz="food safety, he missed a critical question", score_pct=90
+    )
+    assert failed.endswith("90 %, not passed yet, because a critical question was wrong.")
 
 
 async def test_how_a_person_performs_is_told_from_the_record(store: Any) -> None:

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from assistant.packs.qsr.tools import days, phrases, replies, rows
+from assistant.packs.qsr.tools import days, evidence, phrases, replies, rows, whom
 from assistant.packs.qsr.tools.diagnosis_trees import Step, read_answer
 from assistant.packs.qsr.tools.matching import alike, best_text, find, mentioned, says, words
 from assistant.packs.qsr.tools.rows import Row
@@ -94,7 +94,7 @@ def test_a_day_is_read_out_of_a_phrase(phrase: str, day: date | None) -> None:
 
 def test_a_weekday_of_the_past_is_the_latest_one() -> None:
     assert days.day_in("on Saturday", TODAY, past=True) == date(2026, 6, 13)
-    assert days.day_in("on Monday", TODAY, past=True) == TODAY
+    assert days.day_in("on Monday", TODAY, past=True) == date(2026, 6, 8)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,89 @@ def test_a_weekday_of_the_past_is_the_latest_one() -> None:
 )
 def test_a_clock_time_is_read_out_of_a_phrase(phrase: str, clock: str | None) -> None:
     assert days.time_in(phrase) == clock
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hours"),
+    [
+        ("10", "4", ("10:00", "16:00")),
+        ("10 to 4", "10 to 4", ("10:00", "16:00")),
+        ("6", "14", ("06:00", "14:00")),
+        ("9", "5:30", ("09:00", "17:30")),
+        ("2", "8", ("14:00", "20:00")),
+        ("12", "8", ("12:00", "20:00")),
+        ("5", "11pm", ("17:00", "23:00")),
+        ("10am", "4pm", ("10:00", "16:00")),
+        ("June 20, 6", "noon", ("06:00", "12:00")),
+        ("10pm", "6", ("22:00", "06:00")),
+        ("early", "4", (None, "04:00")),
+        ("10", "late", ("10:00", None)),
+    ],
+)
+def test_bare_hours_make_a_shift_a_person_can_work(start: str, end: str, hours: tuple[str | None, str | None]) -> None:
+    assert days.shift_hours(start, end) == hours
+
+
+def test_a_generic_word_alone_picks_no_row() -> None:
+    rows: dict[str, Row] = {
+        "left": {"name": "Soft-serve left", "aliases": ["left machine"]},
+        "hood": {"name": "Hood service", "aliases": ["hood inspection"]},
+        "self": {"name": "Weekly self-inspection", "aliases": ["health inspection form"]},
+        "on": {"name": "Turn on fryers", "aliases": ["equipment on"]},
+    }
+    assert find("what machine maintenance are we behind on", rows) == []
+    assert find("the health inspector is coming", rows) == []
+    assert keys(find("the left machine", rows)) == ["left"]
+    assert keys(find("is the hood inspection due", rows)) == ["hood"]
+    assert keys(find("self inspection", rows)) == ["self"]
+    assert keys(find("all equipment is on", rows)) == ["on"]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "spoken"),
+    [
+        ("his food handler card", "other"),
+        ("whats he scheduled for", "other"),
+        ("my certificates", "self"),
+        ("which cards do i have and when do they expire", "self"),
+        ("their cards", "other"),
+        ("the new guy's card", "other"),
+        ("my new hire's card", "other"),
+        ("show me the latest results", "nobody"),
+        ("I need to see the scores", "nobody"),
+        ("Devon", "nobody"),
+    ],
+)
+def test_a_pronoun_tells_whose_it_is(phrase: str, spoken: str) -> None:
+    assert whom.whose(phrase) == spoken
+
+
+def test_they_may_be_things_where_more_than_a_name_is_said() -> None:
+    assert whom.whose("who is on tonight and when do they leave", only_names=False) == "nobody"
+
+
+@pytest.mark.parametrize(
+    ("words_said", "count"),
+    [
+        ("rate jamal 4 out of 5 this time", 0),
+        ("handled the rush alone", 1),
+        ("he is great, really good", 0),
+        ("handled the rush calmly and quickly", 1),
+        ("no wrong orders on june 13 and june 14", 1),
+        ("ran the fry station alone on june 13 and made no order errors on june 14", 2),
+        ("rate Devon 4: opened on time all week; trained Chloe on the register", 2),
+    ],
+)
+def test_facts_are_what_was_seen_and_not_the_request_or_the_judgement(words_said: str, count: int) -> None:
+    assert len(evidence.facts_in(words_said, "Jamal Devon")) == count
+
+
+def test_a_question_is_no_yes() -> None:
+    assert replies.asks("its blistering a bit, should he pop it and put butter on")
+    assert replies.asks("is it bad?")
+    assert not replies.asks("can you log that")
+    assert not replies.asks("yes, its under the tap")
+    assert replies.is_bare_request("yes log that")
 
 
 def test_dates_times_numbers_and_temperatures_are_said_plainly() -> None:
@@ -199,7 +282,34 @@ STEP = Step(
         ("there are sparks!", "danger"),
         ("no, there are no sparks", "no"),
         ("purple", "unclear"),
+        ("guard wasnt all the way down. works now", "fixed"),
+        ("still had a loose plug but it runs now", "fixed"),
+        ("works now, not sure why", "fixed"),
+        ("worked for a second, then nothing, still dead", "still"),
+        ("fired right up", "fixed"),
+        ("it wasnt in auto, it is now", "yes"),
+        ("yes, it wasnt before", "yes"),
+        ("in auto but it is not cooling", "no"),
+        ("not sure, maybe", "unsure"),
+        ("", "unclear"),
     ],
 )
 def test_an_answer_to_a_step_is_understood_in_any_words(answer: str, reading: str) -> None:
     assert read_answer(answer, STEP) == reading
+
+
+LIGHT = Step(
+    do="Fill it.",
+    ask="Has the light gone out?",
+    yes="fixed",
+    no="next",
+    hints={"no": ["still on"], "yes": ["its out", "went off"]},
+)
+PILOT = Step(do="Light it.", ask="Does the pilot stay lit?", yes="next", no="again", hints={"no": ["its out", "went off"]})
+
+
+def test_out_is_good_for_a_warning_light_and_bad_for_a_pilot() -> None:
+    assert [read_answer("it's out", step) for step in (LIGHT, PILOT)] == ["yes", "no"]
+    assert [read_answer("light went off", LIGHT, gone) for gone in ((), ("light went off",))] == ["yes", "fixed"]
+    assert read_answer("light went off", PILOT) == "no"
+    assert read_answer("the light has not gone off, it's not fixed", LIGHT, ("light went off",)) == "still"

@@ -12,6 +12,8 @@ from assistant.models.embedded.toolbook import Parameter
 _FREE_BEFORE = frozenset(
     word_list("reads read reading reached hit shows says log record count counted order add buy sell send book scored gave rate got still now only another plus minus about over under")
 )
+LABEL_FIT = 1.0
+"""How well a number that names a thing ("table 4") must fit otherwise to be an argument."""
 _REACH = 45
 """How many characters before a number its name may stand."""
 
@@ -38,6 +40,11 @@ def assign_numbers(parameters: Sequence[Parameter], text: str) -> dict[str, int 
     return chosen
 
 
+def count_numbers(text: str) -> int:
+    """How many numbers a text gives, without those that only name one of several things ("table 4")."""
+    return sum(not _is_label(one, text) for one in find_quantities(text))
+
+
 def unit_choice(parameter: Parameter, text: str) -> object | None:
     """For a parameter whose choices are units: the choice of the first number that carries one of them."""
     units = {unit_of(str(choice)): choice for choice in parameter.choices}
@@ -56,8 +63,10 @@ def _fit(parameter: Parameter, quantity: Quantity, text: str) -> float | None:
     elif quantity.unit is not None and quantity.unit != "degree" and _other_dimension(parameter, quantity.unit):
         score -= 0.5
     score += 1.0 if _counts(parameter) and _is_count(quantity, text) else 0.0
-    score -= 0.6 if _is_label(quantity, text) else 0.0
-    return score + _named_beside(parameter, quantity, text) - (0.3 if quantity.spelled else 0.0)
+    named = _named_beside(parameter, quantity, text)
+    if _is_label(quantity, text) and score + named < LABEL_FIT:
+        return None
+    return score + named - (0.3 if quantity.spelled else 0.0)
 
 
 def _counts(parameter: Parameter) -> bool:

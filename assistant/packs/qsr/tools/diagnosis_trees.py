@@ -209,7 +209,9 @@ def read_answer(answer: str, step: Step | None = None, gone: Sequence[str] = ())
         return "unsure"
     if readings and readings[0] == "yes" and says(parts[0].split()[0], _YES):
         return "yes"
-    now = [reading for part, reading in read if not (reading == "no" and "yes" in readings and _BEFORE.search(part))]
+    now: list[Reading] = [
+        reading for part, reading in read if not (reading == "no" and "yes" in readings and _BEFORE.search(part))
+    ]
     return _first(now)
 
 

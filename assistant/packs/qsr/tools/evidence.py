@@ -16,7 +16,7 @@ _WHEN = re.compile(
 )
 _REQUEST = frozenset(
     words(
-        "rate rated rating evaluate evaluation review performance score scored give gave put record note down mark as out star stars point points this time "
+        "rate rated rating evaluate evaluation review performance score scored give gave put record note down mark as out star stars point points this "
         "ok okay now then please him her he she they them good great bad poor fine nice well really very solid excellent because since reason evidence"
     )
 )

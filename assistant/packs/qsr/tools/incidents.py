@@ -95,7 +95,7 @@ async def in_full(deps: TurnDeps, call: str, said: str) -> str:
     rest = ", ".join(part for part in _parts(said) if not (agrees(part) or is_bare_request(part)))
     if not call or not rest:
         return call or (matter_of(said) if rest else "")
-    if set(words(rest)) <= set(words(call)):
+    if set(words(matter_of(rest))) <= set(words(call)):
         return call
     kind, named, matter = procedure_in(said), await person_named(deps, said), matter_of(said)
     told_whole = matter != said.strip() and says(said, ("incident", "injury", "accident"))
@@ -205,6 +205,7 @@ async def _person(deps: TurnDeps, phrase: str) -> str:
     """Key of the person named, or of the one spoken of last when a pronoun stands for them; empty when neither."""
     named = await person_named(deps, phrase)
     if named:
+        await speak_of(deps, [named[0]])
         return named[0]
     last = await last_people(deps) if whose(phrase, only_names=False) == "other" else []
     return last[0] if len(last) == 1 else ""
