@@ -130,12 +130,12 @@ def wrong_unit(text: str) -> str:
 
 
 def missing_step(text: str) -> str:
-    """Without its second numbered step, or without its last sentence where it has no steps."""
+    """Without its second numbered step, or without its last sentence where it has no steps. One sentence alone stays."""
     steps = list(_STEP.finditer(text))
     if len(steps) > 1:
         return text[: steps[1].start()] + text[steps[1].end() :]
     head, separator, _ = text.rstrip().rpartition(". ")
-    return f"{head}." if separator else ""
+    return f"{head}.\n" if separator else text
 
 
 class _Rotated:

@@ -17,7 +17,8 @@ from evals.transcript import Transcript
 ASSUMED_BETWEEN = 0.01
 ASSUMED_WITHIN = 0.09
 ASSUMED_DISCORDANCE = 0.1
-"""Share of utterances that change between two builds one would call equal; nobody can know it before both are run."""
+"""Share of utterances, or of cards played once, whose verdict changes between two builds one would call equal; nobody can know it before
+both are run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +66,17 @@ def smallest_drop(units: int, repeats: int, noise: Noise, *, alpha: float = 0.05
 
 
 def smallest_paired_drop(units: int, discordance: float, *, alpha: float = 0.05, power: float = 0.8) -> float | None:
-    """(z(1-alpha) + z(power)) sqrt(discordance / units): each unit decided once by either build. Null when it exceeds `discordance`,
-    as no more units than those that change can break."""
+    """(z(1-alpha) + z(power)) sqrt(discordance / units): each unit decided once by either build.
+
+    A drop can only come from units that change. Where the formula asks for more than `discordance`, all changes are taken as breaks and
+    their share grows with the drop: (z(1-alpha) + z(power))^2 / units. Null when that exceeds 1.
+    """
     if units < 1:
         return None
     drop = _reach(alpha, power) * sqrt(discordance / units)
-    return drop if drop <= discordance else None
+    if drop > discordance:
+        drop = _reach(alpha, power) ** 2 / units
+    return drop if drop <= 1 else None
 
 
 def noise_from(histories: Sequence[CardHistory], *, deterministic: bool) -> Noise:
@@ -117,14 +123,20 @@ def outlook(plan: Plan, *, noise: Noise, seconds: Mapping[str, float], concurren
 
 
 def card_drops(cards: Sequence[Card], *, repeats: int, noise: Noise) -> list[Drop]:
-    """The smallest drop of every pass rate: all cards, each area, each agent."""
+    """The smallest drop of every pass rate: all cards, each area, each agent. Without noise a card is one decision, right or wrong."""
     groups: dict[str, int] = {"cards.pass_rate": len(cards)}
     for area in sorted({card.area for card in cards}):
         groups[f"cards.{area}.pass_rate"] = sum(card.area == area for card in cards)
     for agent in sorted({agent for card in cards for agent in _agents(card)}):
         groups[f"cards.agent.{agent}.pass_rate"] = sum(agent in _agents(card) for card in cards)
+    paired = noise.within == 0
     return [
-        Drop(metric=metric, units=units, unit="cards", smallest=smallest_drop(units, repeats, noise))
+        Drop(
+            metric=metric,
+            units=units,
+            unit="cards",
+            smallest=smallest_paired_drop(units, ASSUMED_DISCORDANCE) if paired else smallest_drop(units, repeats, noise),
+        )
         for metric, units in groups.items()
     ]
 

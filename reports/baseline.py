@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from reports.format import listing
-from reports.gates.counting import CardCount, Counts, count_slots
+from reports.gates.counting import Counts, count_slots
 from reports.gates.verdict import Verdict, read_verdict
-from reports.history import History, HistoryError, Promotion, Revocation, append_event, fingerprint, read_history
+from reports.history import DETERMINISTIC, History, HistoryError, Promotion, Revocation, append_event, fingerprint, read_history
 from reports.provenance import digest_path
 from reports.records import Record, read_record, read_slots
 
 EVIDENCE = ("record.json", "slots.jsonl", "verdict.json")
-DETERMINISTIC_TABLE = "deterministic"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,23 +38,21 @@ def promote(folder: Path, runs: Path, act: Act) -> Promotion:
         against.append(f"{record.run_id} is promoted already")
     if against:
         raise HistoryError(f"{folder}: cannot be promoted: {'; '.join(against)}; only valid, passing runs become a baseline")
-    promotion = Promotion(
-        run_id=record.run_id,
-        at=act.at,
-        who=act.who.strip(),
-        why=act.why.strip(),
-        created_at=record.created_at,
-        tier=record.tier,
-        commit=record.provenance.commit,
-        dirty=record.provenance.dirty,
-        deterministic=record.tables.get(DETERMINISTIC_TABLE) is True,
-        fingerprint=fingerprint(record),
-        cards=judged_repeats(counts.cards),
-        metrics={name: estimate for name, estimate in record.metrics.items() if estimate is not None},
-        digests={name: digest for name in EVIDENCE if (digest := digest_path(folder / name))},
-    )
+    promotion = _promotion(folder, record, counts, act)
     append_event(runs, promotion)
     return promotion
+
+
+def history_of(folder: Path) -> History:
+    """A history of the one run in `folder`, accepted by nobody: for a comparison somebody asks for by name.
+
+    Raises `HistoryError` when its evidence is broken, `RecordError` when it cannot be read.
+    """
+    record = read_record(folder / "record.json")
+    if record.broken:
+        raise HistoryError(f"{folder}: cannot be compared with: its evidence is broken ({record.broken[0].rstrip('.')})")
+    act = Act(who="nobody", why="named as baseline", at=datetime.min.replace(tzinfo=UTC))
+    return History(events=(_promotion(folder, record, count_slots(read_slots(folder / "slots.jsonl")), act),))
 
 
 def revoke(run_id: str, runs: Path, act: Act) -> Revocation:
@@ -72,14 +69,22 @@ def revoke(run_id: str, runs: Path, act: Act) -> Revocation:
     return revocation
 
 
-def judged_repeats(cards: list[CardCount]) -> dict[str, tuple[int, int]]:
-    """Passed and judged repeats by card; cards without a judged repeat are left out."""
-    return {card.card: (card.passed, card.passed + card.failed) for card in cards if card.passed + card.failed}
-
-
-def accepted_runs(history: History) -> list[Promotion]:
-    """Promotions in force, newest first."""
-    return list(reversed(history.accepted))
+def _promotion(folder: Path, record: Record, counts: Counts, act: Act) -> Promotion:
+    return Promotion(
+        run_id=record.run_id,
+        at=act.at,
+        who=act.who.strip(),
+        why=act.why.strip(),
+        created_at=record.created_at,
+        tier=record.tier,
+        commit=record.provenance.commit,
+        dirty=record.provenance.dirty,
+        deterministic=record.tables.get(DETERMINISTIC) is True,
+        fingerprint=fingerprint(record),
+        cards={card.card: (card.passed, card.passed + card.failed) for card in counts.cards if card.passed + card.failed},
+        metrics={name: estimate for name, estimate in record.metrics.items() if estimate is not None},
+        digests={name: digest for name in EVIDENCE if (digest := digest_path(folder / name))},
+    )
 
 
 def _unsigned(act: Act) -> list[str]:

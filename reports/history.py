@@ -18,6 +18,8 @@ from reports.records import Estimate, Record, Tier
 
 FOLDER = "history"
 FILE = "promotions.jsonl"
+DETERMINISTIC = "deterministic"
+"""Key of `Record.tables` that is true when the target gives the same answer every time."""
 
 Aspect = Literal["schema", "pack", "model", "policy", "cards", "routing", "load", "machine"]
 """What must be the same for two runs to be comparable. `pack` is its name: its content is what is being tested."""
@@ -157,10 +159,10 @@ def mismatches(candidate: Fingerprint, base: Fingerprint, aspects: Collection[As
         if aspect not in aspects or (here is not None and here == there):
             continue
         if here is None or there is None:
-            whose = "both runs" if here == there else "this run" if here is None else "the accepted run"
+            whose = "both runs" if here == there else "this run" if here is None else "the baseline"
             found.append(f"{aspect} is unknown in {whose}")
         else:
-            found.append(f"{aspect} differs: {_short(here)} here, {_short(there)} in the accepted run")
+            found.append(f"{aspect} differs: {_short(here)} here, {_short(there)} in the baseline")
     return found
 
 

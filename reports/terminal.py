@@ -14,8 +14,8 @@ from reports.format import NOTHING, plural
 from reports.gates.verdict import FailingCard, Verdict, VerdictWord, read_verdict
 from reports.views import GateRow, gate_rows
 
-ICONS = {"pass": "✓", "fail": "✕", "inc": "?", "inv": "!", "non": "–"}
-STYLES = {"pass": "green", "fail": "red", "inc": "yellow", "inv": "magenta", "non": "dim"}
+ICONS = {"pass": "✓", "fail": "✕", "inc": "?", "inv": "!", "wai": "~", "non": "–"}
+STYLES = {"pass": "green", "fail": "red", "inc": "yellow", "inv": "magenta", "wai": "cyan", "non": "dim"}
 VERDICT_KEYS: dict[VerdictWord, str] = {"pass": "pass", "fail": "fail", "inconclusive": "inc", "invalid": "inv"}
 WIDE = 92
 """Columns from which bound and counts get columns of their own."""

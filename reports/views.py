@@ -16,6 +16,7 @@ STATE_WORDS: Mapping[GateState, str] = {
     "fail": "Fail",
     "inconclusive": "Inconclusive",
     "invalid": "Invalid",
+    "waived": "Waived",
     "not_in_tier": "Not in this tier",
     "not_measured": "Not measured",
     "no_baseline": "No baseline",
@@ -25,12 +26,22 @@ STATE_ICONS: Mapping[GateState, str] = {
     "fail": "fail",
     "inconclusive": "inc",
     "invalid": "inv",
+    "waived": "wai",
     "not_in_tier": "non",
     "not_measured": "non",
     "no_baseline": "non",
 }
 VERDICT_ICONS: Mapping[VerdictWord, str] = {"pass": "pass", "fail": "fail", "inconclusive": "inc", "invalid": "inv"}
-STATE_ORDER: tuple[GateState, ...] = ("fail", "invalid", "inconclusive", "pass", "no_baseline", "not_measured", "not_in_tier")
+STATE_ORDER: tuple[GateState, ...] = (
+    "fail",
+    "invalid",
+    "inconclusive",
+    "waived",
+    "pass",
+    "no_baseline",
+    "not_measured",
+    "not_in_tier",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +94,7 @@ def gate_rows(verdict: Verdict) -> list[GateRow]:
 
 
 def _gate_row(gate: GateResult) -> GateRow:
-    metric = describe_metric(gate.metric)
-    estimate, unit = gate.estimate, metric.unit
-    compares = gate.limit in ("max_drop", "max_rise")
-    every = gate.limit == "all_repeats"
-    value = _value(gate) if not compares or estimate is None else form.change(estimate.value, unit)
+    value, bound, threshold, counted = _cells(gate)
     return GateRow(
         id=gate.id,
         state=gate.state,
@@ -99,14 +106,31 @@ def _gate_row(gate: GateResult) -> GateRow:
         why=gate.why,
         metric=gate.metric,
         method=_method(gate),
-        value=f"{int(gate.threshold) - len(gate.cards)} of {int(gate.threshold)}" if every and gate.threshold else value,
-        bound="every repeat" if every else _bound(gate),
-        threshold=f"all {int(gate.threshold)}" if every else _threshold(gate),
-        counted=form.NOTHING if every else form.of_planned(gate.measured),
+        value=value,
+        bound=bound,
+        threshold=threshold,
+        counted=counted,
         strip=_strip(gate),
         cards=gate.cards,
         critical=gate.critical,
     )
+
+
+def _cells(gate: GateResult) -> tuple[str, str, str, str]:
+    """Measured value, bound, threshold and counts in print."""
+    if gate.limit == "all_repeats":
+        total = int(gate.threshold)
+        passed = f"{total - len(gate.cards)} of {total}" if total else form.NOTHING
+        return passed, "every repeat" if total else form.NOTHING, f"all {total}" if total else form.NOTHING, form.NOTHING
+    if gate.limit == "no_card_worse":
+        found = f"{len(gate.cards)} worse" if gate.state in ("pass", "fail", "waived") else form.NOTHING
+        return found, "every card", f"none, α {form.share(gate.threshold)}", form.NOTHING
+    if gate.limit == "not_too_good":
+        return form.NOTHING, "every metric", f"≤ {gate.threshold:g} times", form.NOTHING
+    compares = gate.limit == "max_drop" or gate.limit == "max_rise"
+    unit = describe_metric(gate.metric).unit
+    value = form.change(gate.estimate.value, unit) if compares and gate.estimate is not None else _value(gate)
+    return value, _bound(gate), _threshold(gate), form.of_planned(gate.measured)
 
 
 def _value(gate: GateResult) -> str:
@@ -150,7 +174,7 @@ def _threshold(gate: GateResult) -> str:
 
 def _strip(gate: GateResult) -> str:
     unit = describe_metric(gate.metric).unit
-    if gate.estimate is None or gate.limit == "all_repeats" or unit == "yes_no":
+    if gate.estimate is None or gate.limit in ("all_repeats", "no_card_worse", "not_too_good") or unit == "yes_no":
         return ""
     point = gate.bound == "point"
     value = gate.estimate.value
@@ -171,7 +195,7 @@ def gate_groups(rows: list[GateRow]) -> list[GateGroup]:
     groups: list[GateGroup] = []
     for state in STATE_ORDER:
         of_state = [row for row in rows if row.state == state]
-        judged = state in ("fail", "invalid", "inconclusive", "pass")
+        judged = state in ("fail", "invalid", "inconclusive", "waived", "pass")
         if state != "pass":
             groups += [GateGroup(title=STATE_WORDS[state], judged=judged, rows=of_state)] if of_state else []
             continue
@@ -182,7 +206,7 @@ def gate_groups(rows: list[GateRow]) -> list[GateGroup]:
 
 def tally(rows: list[GateRow]) -> list[tuple[str, int, str]]:
     """`(icon, number, words)` of gates by state, empty states left out; the three unjudged states are one."""
-    words = {"fail": "failed", "inv": "invalid", "inc": "inconclusive", "pass": "passed", "non": "not judged"}
+    words = {"fail": "failed", "inv": "invalid", "inc": "inconclusive", "wai": "waived", "pass": "passed", "non": "not judged"}
     numbers = {icon: sum(row.icon == icon for row in rows) for icon in words}
     return [(icon, numbers[icon], word) for icon, word in words.items() if numbers[icon]]
 

@@ -25,7 +25,9 @@ CONTEXT_WEIGHT = 0.25
 BARE_WEIGHT = 1.0
 """The same where the last line names next to nothing ("and for how long?")."""
 
-MEASURES = frozenset("long longer much many more less often far hot cold warm high low soon fast big old deep till until again".split())
+MEASURES = frozenset(
+    "long longer much many more less often far hot cold warm high low soon fast big old deep till until again".split()
+)
 
 
 class Library:

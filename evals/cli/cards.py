@@ -10,7 +10,9 @@ import click
 
 from evals.cards import card_schema
 from evals.catalog import load_cards
+from evals.cli.importing import import_cards
 from evals.errors import UsageError
+from evals.importing.drafts import draft_faults
 from evals.selfcheck import card_faults
 from evals.targets.inprocess import pack_facts
 
@@ -63,6 +65,7 @@ def validate(pack: str) -> None:
     faults = card_faults(found, pack_facts(pack, os.environ))
     if faults:
         raise UsageError("\n".join(faults))
+    _show_drafts(_DATASETS / pack / "drafts")
     llm = sum(card.requires == "llm" for card in found)
     click.echo(f"{len(found)} cards are valid; each reference passes and each sabotage is caught ({llm} need a language model)")
 
@@ -95,6 +98,15 @@ def schema() -> None:
       assay cards schema > datasets/card.schema.json
     """
     click.echo(json.dumps(card_schema(), indent=1, sort_keys=True))
+
+
+cards.add_command(import_cards)
+
+
+def _show_drafts(folder: Path) -> None:
+    """Drafts are named with what they lack; they are no fault of the suite."""
+    for path, faults in draft_faults(folder).items():
+        click.echo(f"draft {path}: {'; '.join(faults) or 'complete; move it among the scenarios'}")
 
 
 _TEMPLATE = """\

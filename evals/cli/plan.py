@@ -58,9 +58,9 @@ def plan(pack: str, area: str | None, target_text: str, **options: Any) -> None:
     noise = noise_from(histories, deterministic=deterministic)
     found = outlook(planned, noise=noise, seconds=seconds, concurrency=1 if deterministic else 4)
     routing = _routing_drops(pack, os.environ) if spec.ours and area is None else []
-    if as_json := options["as_json"]:
+    if options["as_json"]:
         click.echo(json.dumps({**asdict(found), "drops": [asdict(drop) for drop in [*found.drops, *routing]]}, indent=1))
-    if not as_json:
+    else:
         _show(found, routing, repeats=max((play.repeat for play in planned.plays), default=0) + 1)
 
 
@@ -88,9 +88,8 @@ def _routing_drops(pack: str, environ: Mapping[str, str]) -> list[Drop]:
 def _show(found: Outlook, routing: Sequence[Drop], *, repeats: int) -> None:
     from reports.format import count, plural, seconds, share
 
-    click.echo(
-        f"{plural(found.cards, 'cards')} x {plural(repeats, 'repeats')} = {count(found.plays)} plays, {count(found.slots)} slots"
-    )
+    plays, slots = plural(found.plays, "plays"), plural(found.slots, "slots")
+    click.echo(f"{plural(found.cards, 'cards')} x {plural(repeats, 'repeats')} = {plays}, {slots}")
     for name, number in sorted(found.slots_by_check.items(), key=lambda row: -row[1]):
         click.echo(f"  {name:<12} {number:>6}")
     for name, reason in found.not_measurable.items():
@@ -98,16 +97,14 @@ def _show(found: Outlook, routing: Sequence[Drop], *, repeats: int) -> None:
     if found.expected_s is None:
         click.echo("expected time: unknown; name a former run with --from")
     else:
-        guessed = (
-            f" ({plural(found.unknown_cards, 'cards')} without a former play counted as average)" if found.unknown_cards else ""
-        )
-        click.echo(f"expected time: {seconds(found.expected_s)} of answers{guessed}")
+        unknown = f" ({plural(found.unknown_cards, 'cards')} never played count as average)" if found.unknown_cards else ""
+        click.echo(f"expected time: {seconds(found.expected_s)} of answers{unknown}")
     click.echo("\nsmallest drop this plan finds four times in five (one-sided 95 %, both builds with the same plan)")
     for drop in [*found.drops, *routing]:
-        size = "none: too few" if drop.smallest is None else f"{share(drop.smallest)}"
+        size = "none: too few" if drop.smallest is None else share(drop.smallest)
         click.echo(f"  {drop.metric:<36} {size:>14}   {count(drop.units)} {drop.unit}")
-    click.echo(
-        f"noise of a play: variance {found.noise.within:.3f}, {found.noise.source}; of a change: {found.noise.between:g}, assumed"
-    )
-    if routing:
-        click.echo(f"routing: {share(ASSUMED_DISCORDANCE)} of decisions change between builds, assumed")
+    click.echo(f"a play's variance: {found.noise.within:.3f} ({found.noise.source})")
+    if found.noise.within:
+        click.echo(f"variance of the change of a card: {found.noise.between:g} (assumed)")
+    if routing or not found.noise.within:
+        click.echo(f"decisions that change between builds: {share(ASSUMED_DISCORDANCE)} (assumed)")

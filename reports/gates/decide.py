@@ -5,32 +5,42 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import get_args
 
-from reports.format import count, listing, plural, share
-from reports.gates.counting import CardCount, Counts, count_slots
+from reports.format import count, plural, share
+from reports.gates.counting import Counts, count_slots
+from reports.gates.critical import CRITICAL_GATE, critical_gate
+from reports.gates.guards import judge_guards
 from reports.gates.lines import judge_line
 from reports.gates.policy import Policy
+from reports.gates.reference import AcceptedRuns, OneRecord, Reference
+from reports.gates.too_good import judge_too_good
 from reports.gates.verdict import EXIT_CODES, JUDGED_STATES, FailingCard, GateResult, GateState, Verdict, VerdictWord
+from reports.gates.waivers import in_force, lapsed_gate, waive
+from reports.history import History
 from reports.records import Record, Slot, Stage
 
 REPRODUCE = "assay eval --card {card}"
-CRITICAL_GATE = "critical_cards"
 
 
-def decide(
-    record: Record, slots: Iterable[Slot], policy: Policy, *, baseline: Record | None = None, reproduce: str = REPRODUCE
+def decide(  # noqa: PLR0913  evidence, rules and what to compare with: each may come alone
+    record: Record,
+    slots: Iterable[Slot],
+    policy: Policy,
+    *,
+    baseline: Record | None = None,
+    history: History | None = None,
+    reproduce: str = REPRODUCE,
 ) -> Verdict:
     """Judge a record by a policy. Pure: same inputs, same verdict.
 
     `slots` is read once, as a stream. Evidence that is broken for the whole run gives `invalid`; else any failed gate gives
-    `fail`, then `invalid`, then `inconclusive`, then `pass`. `reproduce` is the command shown with a failing card, `{card}` its
-    shell-quoted id.
+    `fail`, then `invalid`, then `inconclusive`, then `pass`. Lines against a baseline compare with the record `baseline` where it
+    is given, else with the comparable accepted runs of `history`; guards compare with `history` alone. Waivers of the policy hold
+    by the day of the record. `reproduce` is the command shown with a failing card, `{card}` its shell-quoted id.
     """
     counts = count_slots(slots)
-    gates = [result for line in policy.lines for result in judge_line(line, record, policy, baseline)]
-    if policy.critical_cards == "all_repeats":
-        gates.insert(0, _critical_gate(record, counts))
-    gates = [_naming_cards(gate, counts) for gate in gates]
+    gates = _judge(record, counts, policy, baseline, history)
     faults = _run_faults(record, counts, policy, gates)
     word = _word(faults, gates)
     blame = _most(counts.stages)
@@ -52,7 +62,21 @@ def decide(
     )
 
 
-_RANK: tuple[GateState, ...] = ("fail", "invalid", "inconclusive", "pass", "no_baseline", "not_measured", "not_in_tier")
+def _judge(record: Record, counts: Counts, policy: Policy, baseline: Record | None, history: History | None) -> list[GateResult]:
+    """Results of all gates, waivers applied: critical cards, lines, guards."""
+    accepted = AcceptedRuns(record=record, history=history or History(), options=policy.baseline)
+    reference: Reference = accepted if baseline is None else OneRecord(record=record, baseline=baseline, options=policy.baseline)
+    waived = in_force(policy.waivers, record.created_at)
+    gates = [result for line in policy.lines for result in judge_line(line, record, policy, reference)]
+    too_good = judge_too_good(gates, policy, reference, record.tier)
+    if policy.critical_cards == "all_repeats":
+        gates.insert(0, critical_gate(record, counts, waived))
+    gates += judge_guards(record, counts.cards, policy, accepted.pool(), waived)
+    late = [gate for gate in (too_good, lapsed_gate(waived, record.tier)) if gate is not None]
+    return [waive(_naming_cards(gate, counts), waived) for gate in (*gates, *late)]
+
+
+_RANK: tuple[GateState, ...] = tuple(get_args(GateState))
 
 
 def _run_faults(record: Record, counts: Counts, policy: Policy, gates: list[GateResult]) -> list[str]:
@@ -82,46 +106,6 @@ def _lost_slots(recorded: Mapping[str, Mapping[str, int]], counts: Counts) -> li
                 f"The record counts {count(there)} {suite.removesuffix('s')} slots, slots.jsonl holds {count(here)}: evidence was lost."
             )
     return faults
-
-
-def _critical_gate(record: Record, counts: Counts) -> GateResult:
-    cards = [card for card in counts.cards if card.labels.get("severity") == "critical"]
-    failed = [card for card in cards if card.failed]
-    unjudged = [card for card in cards if card.unjudged and not card.failed]
-    state, sentence = _critical_state(record, cards, failed, unjudged)
-    return GateResult(
-        id=CRITICAL_GATE,
-        metric=CRITICAL_GATE,
-        title="Critical cards pass every repeat",
-        area="Answers",
-        state=state,
-        sentence=sentence,
-        limit="all_repeats",
-        threshold=float(len(cards)),
-        bound="point",
-        tiers=[record.tier],
-        critical=True,
-        why="One failure of a critical card stops a release, whatever the rates say.",
-        cards=[card.card for card in failed or unjudged],
-    )
-
-
-def _critical_state(
-    record: Record, cards: list[CardCount], failed: list[CardCount], unjudged: list[CardCount]
-) -> tuple[GateState, str]:
-    if not cards:
-        reason = record.not_measurable.get("cards")
-        return "not_measured", f"No critical card was played{f': {reason}' if reason else ''}."
-    if failed:
-        first = failed[0]
-        reason = next((check.reason for check in first.checks if not check.advisory and check.reason), "").rstrip(".")
-        lead = f"Critical card {first.card} fails {count(first.failed)} of {plural(first.repeats, 'repeats')}"
-        others = listing([card.card for card in failed[1:]])
-        return "fail", f"{lead}{f': {reason}' if reason else ''}.{f' So do {others}.' if others else ''}"
-    if unjudged:
-        names = listing([card.card for card in unjudged])
-        return "invalid", f"{count(len(unjudged))} of {plural(len(cards), 'critical cards')} could not be judged: {names}."
-    return "pass", f"All {plural(len(cards), 'critical cards')} passed every repeat."
 
 
 def _naming_cards(gate: GateResult, counts: Counts) -> GateResult:
@@ -154,8 +138,10 @@ def _headline(word: VerdictWord, faults: list[str], gates: list[GateResult], sto
     if word == "pass":
         judged = [gate for gate in gates if gate.state == "pass"]
         unseen = sum(gate.state == "not_measured" for gate in gates)
+        waived = sum(gate.state == "waived" for gate in gates)
         left = f" {plural(unseen, 'lines')} not measured." if unseen else ""
-        return f"{'All ' if len(judged) > 1 else ''}{plural(len(judged), 'gates')} hold{'s' if len(judged) == 1 else ''}.{left}"
+        lead = f"{'All ' if len(judged) > 1 and not waived else ''}{plural(len(judged), 'gates')} hold{'s' if len(judged) == 1 else ''}"
+        return f"{lead}{f', {count(waived)} waived' if waived else ''}.{left}"
     first = stopping[0]
     return first.sentence if first.id == CRITICAL_GATE else f"{first.title}: {first.sentence}"
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from reports.gates.metrics import describe_metric
 from reports.gates.policy import BaselineOptions
-from reports.history import History, Promotion, fingerprint, mismatches, needed_aspects
+from reports.history import DETERMINISTIC, Aspect, History, Promotion, fingerprint, mismatches, needed_aspects
 from reports.records import Estimate, Record
 from reports.statistics.means import weighted_mean
 
@@ -18,7 +18,9 @@ NOTHING = "No baseline"
 class Reference(Protocol):
     """Gives a metric's earlier estimate, or null with the reason why there is none."""
 
-    def estimate(self, metric: str) -> tuple[Estimate | None, str]: ...
+    def estimate(self, metric: str) -> tuple[Estimate | None, str]:
+        """Null always comes with a reason."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ class AcceptedRuns:
             card: _tally([(*run.cards[card], weight) for run, weight in runs if card in run.cards])
             for card in sorted({card for run, _ in runs for card in run.cards})
         }
-        same = bool(runs) and self.record.tables.get("deterministic") is True and all(run.deterministic for run, _ in runs)
+        same = bool(runs) and self.record.tables.get(DETERMINISTIC) is True and all(run.deterministic for run, _ in runs)
         return Pool(
             runs=len(runs),
             cards=cards,
@@ -107,7 +109,7 @@ class AcceptedRuns:
         return [(run, 0.5 ** (age / half) if half else 1.0) for age, run in enumerate(runs)], ""
 
 
-def _aspects(metric: str, options: BaselineOptions) -> Collection[str]:
+def _aspects(metric: str, options: BaselineOptions) -> Collection[Aspect]:
     bound = describe_metric(metric).unit in ("seconds", "bytes", "per_second")
     return needed_aspects(metric, machine_bound=bound, wanted=options.same)
 

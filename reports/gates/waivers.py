@@ -128,9 +128,7 @@ def lapsed_gate(waived: Waived, tier: str) -> GateResult | None:
     """A gate that is invalid while the policy's folder holds waivers that lapsed; null when it holds none."""
     if not waived.lapsed:
         return None
-    rows = [
-        f"{row.place}: the waiver of {row.subject} by {row.owner} ended on {row.expires}" for row in waived.lapsed
-    ]
+    rows = [f"{row.place}: the waiver of {row.subject} by {row.owner} ended on {row.expires}" for row in waived.lapsed]
     return GateResult(
         id=WAIVERS_GATE,
         metric=WAIVERS_GATE,

@@ -25,9 +25,7 @@ class Resampling:
     method: Literal["bca", "expanded"] = "bca"
 
 
-def bootstrap_mean(
-    values: Sequence[float], how: Resampling, *, planned: int | None = None, confidence: float = 0.95
-) -> Estimate:
+def bootstrap_mean(values: Sequence[float], how: Resampling, *, planned: int | None = None, confidence: float = 0.95) -> Estimate:
     """Mean of `values`, one a card (of paired differences: one a card), with one-sided bootstrap bounds.
 
     `bca`: Efron, J. Am. Stat. Assoc. 82 (1987) 171. `expanded`: percentiles at the level that a t interval with n - 1 degrees

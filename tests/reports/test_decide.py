@@ -135,7 +135,14 @@ def _record(metrics: dict[str, Estimate | None], **changes: Any) -> Any:
         pack="p",
         target="t",
         provenance=Provenance(
-            commit=None, dirty=None, versions={}, seeds={}, digests={}, machine={"cpu": "one"}, model="m", load={}
+            commit=None,
+            dirty=None,
+            versions={},
+            seeds={},
+            digests={"policy": "1", "cards": "2", "routing": "3"},
+            machine={"cpu": "one"},
+            model="m",
+            load={"users": "5"},
         ),
         slot_counts={},
         metrics=metrics,
@@ -312,7 +319,7 @@ def test_no_baseline_is_said_and_blocks_only_where_required() -> None:
     required = policy_of({**DROP, "baseline": "required"})
     assert decide(record, [], required).verdict == "invalid"
     foreign = _record({"cards.pass_rate": wilson(59, 60)}, pack="other")
-    assert "of pack 'other'" in decide(record, [], required, baseline=foreign).sentence
+    assert "pack differs: p here, other in the baseline" in decide(record, [], required, baseline=foreign).sentence
     empty = _record({})
     assert "did not measure it" in decide(record, [], required, baseline=empty).sentence
 

@@ -111,6 +111,7 @@ def test_a_later_policy_is_never_looser() -> None:
     policies = [read_policy(ROOT / f"datasets/gates/{tier}.yaml") for tier in ("pr", "nightly", "release")]
     for early, late in pairwise(policies):
         assert late.max_unjudged <= early.max_unjudged
+        assert early.guards and late.guards and (early.guards.mean_drop_margin or 1) >= (late.guards.mean_drop_margin or 1)
         before = {line.key: line for line in early.lines}
         for line in late.lines:
             sign = 1 if line.limit == "at_least" else -1

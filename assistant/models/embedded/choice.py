@@ -17,10 +17,10 @@ import numpy as np
 
 from assistant.models.embedded.extract.numbers import count_numbers
 from assistant.models.embedded.extract.people import NameSense
-from assistant.models.embedded.kinds import is_person
-from assistant.models.embedded.language import content_stems, core, form, words
+from assistant.models.embedded.kinds import concerns_people, is_person
+from assistant.models.embedded.language import content_stems, core, form, stem, words
 from assistant.models.embedded.plain import bare_phrase, plain, unquoted
-from assistant.models.embedded.requests import asks, deed, generality, names_particulars, orders, speaks_of_present
+from assistant.models.embedded.requests import asks, asks_for_help, deed, generality, names_particulars, ordered_deeds, orders, speaks_of_present
 from assistant.models.embedded.similarity import Similarity, Vector
 from assistant.models.embedded.toolbook import ToolCard
 
@@ -28,16 +28,25 @@ READ_THRESHOLD = 0.40
 WRITE_THRESHOLD = 0.45
 """Least closeness of a request to a tool, where there is no knowledge base to ask instead. Changing something needs a closer match."""
 WRITE_ODDS = 0.6
-"""Least log-odds for a tool that changes something; one that only reads needs more than 0."""
+READ_ODDS = 0.2
+"""Least log-odds for a tool that changes something, and for one that only reads."""
 READ_FLOOR = 0.22
 ORDER_FLOOR = 0.22
-TOLD_FLOOR = 0.36
+TOLD_FLOOR = 0.3
 """Least closeness in any case: a plain statement shows no cue of being general, yet may concern no tool at all."""
 NUMBER_SUITS = 0.7
 NUMBER_LACKS = 1.5
-PERSON_SUITS = 1.0
-"""What it adds to a tool's rank that the request has the numbers or people it needs, and takes away that it has no number."""
-CLOSENESS = 4.0
+PERSON_SUITS = 2.0
+PERSON_STRANGE = 1.0
+"""What it adds to a tool's rank that the request has the numbers or people it needs, and takes away that it has no number,
+or asks about people a reading tool knows nothing of."""
+CLOSENESS = 1.0
+ODDS_SHARE = 0.6
+"""What the log-odds of being for a tool at all count in choosing among tools."""
+DEED_SUITS = 1.5
+VERB_SUITS = 1.5
+"""What it adds that a tool's examples order, ask or tell as the request does, and that one orders with the same verb."""
+GENERAL_COST = 4.0
 NEVER = -100.0
 
 
@@ -60,7 +69,7 @@ class ToolScore:
 
     @property
     def is_likely(self) -> bool:
-        floor, odds = (READ_FLOOR, 0.0) if self.card.effect == "read" else (ORDER_FLOOR if self.ordered else TOLD_FLOOR, WRITE_ODDS)
+        floor, odds = (READ_FLOOR, READ_ODDS) if self.card.effect == "read" else (ORDER_FLOOR if self.ordered else TOLD_FLOOR, WRITE_ODDS)
         return self.closeness >= floor and self.odds > odds
 
 
@@ -70,14 +79,16 @@ class Given:
 
     numbers: int
     people: int
+    asks: bool
 
     def serve(self, card: ToolCard) -> float:
         """How well that suits what the tool cannot do without."""
         required = [one for one in card.parameters if one.required]
         numeric = sum(one.kind in {"number", "integer"} and not one.choices for one in required)
         persons = sum(is_person(one) for one in required)
+        strange = self.asks and self.people > 0 and card.effect == "read" and not any(concerns_people(one) for one in card.parameters)
         numbers = 0.0 if not numeric else NUMBER_SUITS if self.numbers >= numeric else -NUMBER_LACKS
-        return numbers + PERSON_SUITS * min(persons, self.people)
+        return numbers + PERSON_SUITS * min(persons, self.people) - PERSON_STRANGE * strange
 
 
 class ToolChoice:
@@ -96,9 +107,9 @@ class ToolChoice:
         toolset = self._toolset(acting)
         bare = bare_phrase(plain(unquoted(request))) or request
         readings = [toolset.read(bare, part, self._similarity.vector(part)) for part in [*_readings(core(bare)), *_ordered(bare)]]
-        given = Given(numbers=count_numbers(bare), people=len(self._names.people(bare)))
+        given = Given(numbers=count_numbers(bare), people=len(self._names.people(bare)), asks=asks(bare))
         best = [max((scores[at] for scores in readings), key=lambda one: one.rank) for at in range(len(acting))]
-        best = [replace(one, rank=one.rank + given.serve(one.card)) for one in best]
+        best = [replace(one, rank=one.rank + given.serve(one.card) + ODDS_SHARE * one.odds) for one in best]
         return sorted(best, key=lambda one: -one.rank)
 
     def _toolset(self, cards: Sequence[ToolCard]) -> _Toolset:
@@ -121,6 +132,9 @@ class _Toolset:
         self._centres = _units(np.stack([rows.mean(axis=0) for rows in self._all]) - self._common)
         self._first, self._first_common = _centred(np.stack([rows[0] for rows in self._claims]))
         self._named, self._named_common = _centred(np.stack([rows[-1] for rows in self._claims]))
+        self._deeds = [_deeds(card) for card in cards]
+        self._verbs = [_verbs(card) for card in cards]
+        self._helps = [any(asks_for_help(example) for example in card.examples) for card in cards]
         self._bags = [_bag(card) for card in cards]
         self._name_stems = [content_stems(card.claims[-1]) for card in cards]
         self._spread = Counter(one for bag in self._bags for one in bag)
@@ -132,7 +146,8 @@ class _Toolset:
         firsts = self._first @ _unit(vector - self._first_common)
         names = self._named @ _unit(vector - self._named_common)
         asked, effect, shape = content_stems(reading), deed(request), form(request)
-        general = _general_odds(request)
+        general, helped = _general_odds(request), asks_for_help(request)
+        verbs = {stem(words(part)[0]) for part in ordered_deeds(request)}
         scores: list[ToolScore] = []
         for at, card in enumerate(self.cards):
             closeness = float((self._all[at] @ vector).max())
@@ -148,8 +163,10 @@ class _Toolset:
                 + 2.0 * named
                 + 2.2 * agreed
             )
+            rank += DEED_SUITS * self._deeds[at][_kind(effect)] + VERB_SUITS * bool(verbs & self._verbs[at])
             rank += 1.0 * alike + CLOSENESS * closeness + 12.0 * max(0.0, closeness - 0.65)
             odds = 3.0 * closeness + 2.5 * worded + 1.3 * agreed + 20.0 * max(0.0, closeness - 0.75) + general
+            odds += GENERAL_COST if helped and self._helps[at] else 0.0
             scores.append(
                 ToolScore(card=card, rank=rank, closeness=closeness, odds=odds, ordered=effect == 1.0) if not _forbids(request, card) else _never(card)
             )
@@ -169,7 +186,7 @@ def _general_odds(request: str) -> float:
     general = generality(request)
     # What may or must be done today, or with unit 4, is a rule all the same: such words count half beside one of rules.
     here = 3.6 * speaks_of_present(request) + 2.3 * names_particulars(request)
-    odds = 0.5 - 4.0 * general + here * (1.0 - 0.5 * min(1.0, general))
+    odds = 0.5 - GENERAL_COST * general + here * (1.0 - 0.5 * min(1.0, general))
     return odds - (3.5 if asks(request) or form(request) == "question" else 0.0)
 
 
@@ -186,6 +203,21 @@ def _readings(request: str) -> list[str]:
 def _ordered(request: str) -> list[str]:
     """What a longer message says to do or asks, without what it tells around that."""
     return [part for part in orders(request) if 3 <= len(words(part)) < len(words(core(request)))]
+
+
+def _kind(effect: float) -> int:
+    return 1 if effect == 1.0 else -1 if effect == -1.0 else 0
+
+
+def _deeds(card: ToolCard) -> dict[int, float]:
+    """Share of the examples that order (1), ask (-1) and tell (0)."""
+    kinds = Counter(_kind(deed(example)) for example in card.examples)
+    return {kind: kinds[kind] / max(1, len(card.examples)) for kind in (1, -1, 0)}
+
+
+def _verbs(card: ToolCard) -> frozenset[str]:
+    """Stems of the verbs a tool's claims and examples order with."""
+    return frozenset(stem(words(part)[0]) for text in (*card.claims[:1], *card.examples) for part in ordered_deeds(text))
 
 
 def _bag(card: ToolCard) -> frozenset[str]:

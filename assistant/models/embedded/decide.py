@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from assistant.models.embedded.arguments import ArgumentReader
-from assistant.models.embedded.choice import ToolChoice
+from assistant.models.embedded.choice import ToolChoice, ToolScore
 from assistant.models.embedded.context import FOLLOW_ODDS, contextual, last_tool, merged
 from assistant.models.embedded.conversation import Conversation, OpenQuestion
 from assistant.models.embedded.extract.answers import is_unsure
@@ -56,7 +56,7 @@ class Decider:
         results = conversation.now.results
         plan = self.plan(conversation, cards)
         if results and (results[-1].outcome != "success" or len(results) >= MAX_CALLS or _asks(results[-1].fields)):
-            return compose(self.similarity, conversation, plan[0].context)
+            return _without_repeat(compose(self.similarity, conversation, plan[0].context), conversation)
         second = self._second_thought(plan[0], conversation, cards) if len(plan) == 1 else None
         for request in [second] if second else plan[len(results) :]:
             decision = self._act(request, conversation, cards)
@@ -78,9 +78,11 @@ class Decider:
         return [self._alone(message, conversation, cards)]
 
     def _alone(self, message: str, conversation: Conversation, cards: Sequence[ToolCard]) -> Request:
-        context = contextual(conversation)
-        context = message if context == conversation.now.user else context
-        return Request(text=message, context=context, card=self._best(message, context, conversation, cards))
+        context = contextual(conversation, self.similarity)
+        best = self._best(message, context, conversation, cards)
+        if best is None:
+            return Request(text=message, context=context, card=knowledge_of(cards))
+        return Request(text=message, context=context, card=best.card, clear=best.ordered or best.is_close)
 
     def _several(self, message: str, cards: Sequence[ToolCard]) -> list[Request]:
         """Separate requests for different tools, each of them clear by itself; else none."""
@@ -95,18 +97,19 @@ class Decider:
         distinct = {request.card.name for request in requests if request.card is not None}
         return requests if len(distinct) > 1 else []
 
-    def _best(self, message: str, context: str, conversation: Conversation, cards: Sequence[ToolCard]) -> ToolCard | None:
+    def _best(self, message: str, context: str, conversation: Conversation, cards: Sequence[ToolCard]) -> ToolScore | None:
+        """The tool the message is for; null when it is for the knowledge base, or for nothing."""
         ranked = self.choice.rank(message, cards)
-        knowledge = knowledge_of(cards)
-        bar = 0.0
-        if context != message:
-            ranked = merged(ranked, self.choice.rank(context, cards), conversation)
-            bar = FOLLOW_ODDS if last_tool(conversation) == KNOWLEDGE_TOOL else 0.0
         if not ranked:
-            return knowledge
-        if knowledge is None:
-            return ranked[0].card if ranked[0].is_close else None
-        return ranked[0].card if ranked[0].is_likely and ranked[0].odds > bar else knowledge
+            return None
+        knowledge = knowledge_of(cards)
+        if context != message:
+            goes_on = knowledge is not None and last_tool(conversation) == KNOWLEDGE_TOOL
+            if goes_on and not (ranked[0].is_close and ranked[0].odds > FOLLOW_ODDS):
+                return None
+            ranked = merged(ranked, self.choice.rank(context, cards), conversation)
+        best = ranked[0]
+        return best if (best.is_close if knowledge is None else best.is_likely) else None
 
     def _second_thought(self, request: Request, conversation: Conversation, cards: Sequence[ToolCard]) -> Request | None:
         """When the knowledge base had nothing: the best reading tool, if the message may be meant for it after all."""
@@ -134,7 +137,8 @@ class Decider:
         parameter = filled.missing[0]
         if request.question is not None and request.question.argument == parameter.name:
             return self._unanswered(request, request.question, conversation, cards)
-        if knowledge is not None and (asks(request.text) or conversation.was_asked(request.card.name, parameter.name)):
+        unclear = asks(request.text) or not request.clear
+        if knowledge is not None and (unclear or conversation.was_asked(request.card.name, parameter.name)):
             return Call(tool=knowledge.name, arguments=_search_arguments(replace(request, card=knowledge)))
         return Say.ask(request.card.name, parameter.name, question_for(parameter), filled.arguments)
 
@@ -158,6 +162,18 @@ def _search_arguments(request: Request) -> dict[str, Any]:
     parameters = request.card.parameters if request.card else ()
     name = next((parameter.name for parameter in parameters if parameter.kind == "string"), "query")
     return {name: request.context.strip()}
+
+
+def _without_repeat(say: Say, conversation: Conversation) -> Say:
+    """An offer already made in the turn before is not made again."""
+    last = conversation.now.results[-1]
+    following = last.fields.get("next")
+    offered = cast("Mapping[str, Any]", following) if isinstance(following, Mapping) else {}
+    question = str(offered.get("question") or "").strip()
+    repeated = bool(question) and bool(conversation.past) and question in conversation.past[-1].reply
+    if not repeated or offered.get("tool") == last.tool or not say.text.endswith(question):
+        return say
+    return replace(say, text=say.text.removesuffix(question).strip() or say.text)
 
 
 def _asks(fields: Mapping[str, Any]) -> bool:

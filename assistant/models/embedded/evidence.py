@@ -11,18 +11,16 @@ from typing import Any, cast
 from assistant.models.embedded.language import asks_procedure, content_stems, is_step, sentences, stem, without_step, word_list
 from assistant.models.embedded.similarity import Similarity
 
-ANSWER_THRESHOLD = 0.28
+ANSWER_THRESHOLD = 0.27
 """Least score of the best passage; below it nothing is said to be found. Passages that answer score 0.45 to 1, others seldom above 0.4."""
 CONTEXT_WEIGHT = 0.25
 """What is counted for fitting what was talked about before, beside fitting what is asked now."""
-TIE = 0.05
-"""A second passage is told when it scores this close to the first."""
+TIE = 0.04
+"""The search's first passage is told, and a second one that scores higher or no further below."""
 CONSIDERED = 4
-"""Passages that may be told; a search's order is trusted this far."""
-PLACE = 0.03
-"""What each place in the search's order costs: the search weighs words by how rare they are in the whole knowledge base."""
+"""Passages that may be told: the search's first ones."""
 MAX_SENTENCES = 5
-_WORDING = 0.15
+_WORDING = 0.12
 _FIGURE = 0.15
 _RULING = 0.03
 
@@ -33,7 +31,8 @@ _ASKS_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _ASKS_RULE = re.compile(
-    r"\b(?:can|could|may|should|is it|ok|okay|safe|allowed|fine|do (?:i|we) (?:have|need) to|must|gotta|got to|or not|keep|throw|toss)\b", re.IGNORECASE
+    r"\b(?:can|could|may|should|is it|ok|okay|safe|allowed|fine|do (?:i|we) (?:have|need) to|must|gotta|got to|or not|keep|throw|toss)\b",
+    re.IGNORECASE,
 )
 _RULE = re.compile(r"\b(?:must|should|may|can|cannot|never|always|do not|not|allowed|forbidden)\b", re.IGNORECASE)
 MEASURES = frozenset(
@@ -117,7 +116,7 @@ def _body(text: str, heading: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Ranked:
+class _Fit:
     source: Source
     score: float
 
@@ -140,22 +139,19 @@ class Evidence:
     def answer(self, asked: Asked, sources: Sequence[Source]) -> Answer | None:
         """`sources` come best first. Null: nothing answers it."""
         wants = _wants(asked)
-        ranked = self._ranked(asked, [source for source in sources if source.sentences])
-        if not ranked or ranked[0].score < ANSWER_THRESHOLD:
+        fits = self._fits(asked, [source for source in sources if source.sentences][:CONSIDERED])
+        if not fits or max(one.score for one in fits) < ANSWER_THRESHOLD:
             return None
-        best = ranked[0]
-        told = [one for one in ranked[:2] if one.score >= best.score - TIE]
+        first, *others = fits
+        second = max(others, key=lambda one: one.score, default=None)
+        told = [first] if second is None or second.score < first.score - TIE else [first, second]
         parts = [f"{self._told(asked, wants, one.source)} {one.source.marker}" for one in told]
         separator = "\n" if any("\n" in part for part in parts) else " "
-        return Answer(text=separator.join(parts), confidence=best.score)
+        return Answer(text=separator.join(parts), confidence=max(one.score for one in told))
 
-    def _ranked(self, asked: Asked, sources: Sequence[Source]) -> list[_Ranked]:
+    def _fits(self, asked: Asked, sources: Sequence[Source]) -> list[_Fit]:
         rarity = _rarity(sources)
-        ranked = [
-            _Ranked(source=source, score=self._fit(asked, source, rarity) - PLACE * place)
-            for place, source in enumerate(sources[:CONSIDERED])
-        ]
-        return sorted(ranked, key=lambda one: -one.score)
+        return [_Fit(source=source, score=self._fit(asked, source, rarity)) for source in sources]
 
     def _fit(self, asked: Asked, source: Source, rarity: Mapping[str, float]) -> float:
         fit = self._alone(asked.focus, source, rarity)

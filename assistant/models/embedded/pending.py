@@ -27,12 +27,16 @@ SWITCH_CLOSENESS = 0.6
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One thing asked for. `text` is what the arguments are read from, `context` the same with the turn it leans on."""
+    """One thing asked for. `text` is what the arguments are read from, `context` the same with the turn it leans on.
+
+    `clear`: the tool is close enough to the request to ask for what it lacks.
+    """
 
     text: str
     context: str
     card: ToolCard | None
     question: OpenQuestion | None = None
+    clear: bool = True
 
 
 class Pending:

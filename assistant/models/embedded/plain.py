@@ -59,7 +59,7 @@ _FILLERS = re.compile(
     re.IGNORECASE,
 )
 _WISH = re.compile(
-    r"^(?:(?:can|could|would|will) (?:you|we)|(?:i|we)(?:'d| would) like(?: you)? to|(?:(?:i|we) )?(?:need|want|have)(?: you)? to|(?:please )?help (?:me|us)(?: to)?|"
+    r"^(?:(?:can|could|would|will) you|(?:i|we)(?:'d| would) like(?: you)? to|(?:(?:i|we) )?(?:need|want|have)(?: you)? to|(?:please )?help (?:me|us)(?: to)?|"
     r"let'?s|let us)\s+(?:please\s+)?(?=\w)",
     re.IGNORECASE,
 )

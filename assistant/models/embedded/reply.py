@@ -8,8 +8,7 @@ from typing import Any, Literal, cast
 
 from assistant.models.embedded.context import focus
 from assistant.models.embedded.conversation import Conversation, ToolResult
-from assistant.models.embedded.evidence import Evidence, read_sources
-from assistant.models.embedded.searching import asked_of
+from assistant.models.embedded.evidence import Asked, Evidence, read_sources
 from assistant.models.embedded.similarity import Similarity
 from assistant.models.embedded.toolbook import KNOWLEDGE_TOOL
 
@@ -80,9 +79,17 @@ def _one(evidence: Evidence, result: ToolResult, conversation: Conversation, que
     sources = read_sources(result.content)
     if result.tool == KNOWLEDGE_TOOL or sources:
         query = next((value for value in result.arguments.values() if isinstance(value, str)), question)
-        answer = evidence.answer(asked_of(query, focus(conversation)), sources)
+        answer = evidence.answer(_asked(query, focus(conversation)), sources)
         return Say(text=answer.text, outcome="answered") if answer else Say.nothing_found()
     return Say(text=_plain(result.content), outcome="answered")
+
+
+def _asked(query: str, message: str) -> Asked:
+    """A query taken apart: its last line is what is asked now, or `message` where the query ends in it; the rest is context."""
+    *context, last = [line for line in query.splitlines() if line.strip()] or [""]
+    if message and last.endswith(message):
+        context, last = [*context, last.removesuffix(message)], message
+    return Asked(focus=last.strip(), context=" ".join(context).strip())
 
 
 def _with_question(summary: str, following: object) -> str:

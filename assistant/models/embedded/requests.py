@@ -85,11 +85,32 @@ def points_back(text: str) -> bool:
     return puts_down(plain(text)) and len(content_stems(text) - _PUTTING) <= 3
 
 
+def told_matter(text: str) -> str:
+    """The message without a bare "log it": what it tells stays of interest, that order was carried out."""
+    kept = [piece for piece in re.split(r"(?<=[,.;!])\s+", text) if not (puts_down(plain(piece)) and len(content_stems(piece) - _PUTTING) == 0)]
+    return " ".join(kept).rstrip(" ,;") or text
+
+
 def orders(text: str) -> tuple[str, ...]:
     """The pieces of a message that say what to do or to look up, without what is told around them."""
     return tuple(phrase for phrase in phrases(unquoted(text)) if _DO.search(phrase) or _LOOK_UP.search(phrase))
 
 
+def ordered_deeds(text: str) -> tuple[str, ...]:
+    """The pieces of a message that order something to be done, each beginning with its verb."""
+    return tuple(phrase for phrase in phrases(unquoted(text)) if _DO.search(phrase) and not _LOOK_UP.search(phrase))
+
+
+def asks_for_help(text: str) -> bool:
+    """Whether a message asks what to do and nothing more general."""
+    pieces = _asking(text)
+    return any(_HELP.search(piece) for piece in pieces) and not any(_GENERAL.search(_HELP.sub("", piece)) for piece in pieces)
+
+
+_HELP = re.compile(r"\bwhat (?:do|should|can) (?:i|we|you) do\b", re.IGNORECASE)
+
+
+@lru_cache(maxsize=4096)
 def asks(text: str) -> bool:
     """Whether a message asks something and orders nothing."""
     return deed(text) == -1.0 and any(_QUESTION.search(phrase) for phrase in phrases(unquoted(text)))
@@ -102,6 +123,7 @@ _QUESTION = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def generality(text: str) -> float:
     """1 when the wording is of rules, reasons and procedures, 1.5 when it supposes a case, else 0."""
     pieces = phrases(unquoted(text))

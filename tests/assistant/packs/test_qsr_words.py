@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from assistant.packs.qsr.tools import days, evidence, phrases, replies, rows, whom
+from assistant.packs.qsr.tools import days, evidence, phrases, replies, rows
 from assistant.packs.qsr.tools.diagnosis_trees import Step, read_answer
 from assistant.packs.qsr.tools.matching import alike, best_text, find, mentioned, says, words
 from assistant.packs.qsr.tools.rows import Row
@@ -149,29 +149,6 @@ def test_a_generic_word_alone_picks_no_row() -> None:
     assert keys(find("is the hood inspection due", rows)) == ["hood"]
     assert keys(find("self inspection", rows)) == ["self"]
     assert keys(find("all equipment is on", rows)) == ["on"]
-
-
-@pytest.mark.parametrize(
-    ("phrase", "spoken"),
-    [
-        ("his food handler card", "other"),
-        ("whats he scheduled for", "other"),
-        ("my certificates", "self"),
-        ("which cards do i have and when do they expire", "self"),
-        ("their cards", "other"),
-        ("the new guy's card", "other"),
-        ("my new hire's card", "other"),
-        ("show me the latest results", "nobody"),
-        ("I need to see the scores", "nobody"),
-        ("Devon", "nobody"),
-    ],
-)
-def test_a_pronoun_tells_whose_it_is(phrase: str, spoken: str) -> None:
-    assert whom.whose(phrase) == spoken
-
-
-def test_they_may_be_things_where_more_than_a_name_is_said() -> None:
-    assert whom.whose("who is on tonight and when do they leave", only_names=False) == "nobody"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from assistant.models.embedded.toolbook import Parameter
 _FREE_BEFORE = frozenset(
     word_list("reads read reading reached hit shows says log record count counted order add buy sell send book scored gave rate got still now only another plus minus about over under")
 )
+_NO_COUNT = frozenset({"money", "temperature", "share"})
 LABEL_FIT = 1.0
 """How well a number that names a thing ("table 4") must fit otherwise to be an argument."""
 _REACH = 45
@@ -57,6 +58,8 @@ def _fit(parameter: Parameter, quantity: Quantity, text: str) -> float | None:
     if _value(parameter, quantity) is None:
         return None
     target = named_unit(parameter.name, parameter.description)
+    if target is None and _counts(parameter) and quantity.unit is not None and dimension(quantity.unit) in _NO_COUNT:
+        return None
     score = 0.0
     if target is not None and quantity.unit is not None:
         score += 2.0 if quantity.unit == target else 1.5

@@ -198,7 +198,7 @@ def read_answer(answer: str, step: Step | None = None, gone: Sequence[str] = ())
     """
     plain = answer.lower().replace("'", "").replace("’", "")
     parts = [part.strip() for part in _PARTS.split(plain) if part.strip()]
-    read = [(part, _read_part(part, step, gone)) for part in parts]
+    read: list[tuple[str, Reading]] = [(part, _read_part(part, step, gone)) for part in parts]
     readings = [reading for _, reading in read]
     if "danger" in readings:
         return "danger"
@@ -209,10 +209,8 @@ def read_answer(answer: str, step: Step | None = None, gone: Sequence[str] = ())
         return "unsure"
     if readings and readings[0] == "yes" and says(parts[0].split()[0], _YES):
         return "yes"
-    now: list[Reading] = [
-        reading for part, reading in read if not (reading == "no" and "yes" in readings and _BEFORE.search(part))
-    ]
-    return _first(now)
+    past = {part for part, reading in read if reading == "no" and "yes" in readings and _BEFORE.search(part)}
+    return _first([reading for part, reading in read if part not in past])
 
 
 def _first(readings: Sequence[Reading]) -> Reading:

@@ -38,6 +38,8 @@ SERIOUS = (
 )
 MODERATE = ("doctor", "clinic", "urgent care", "stitches", "sent home", "blister", "blisters", "swollen", "moderate", "sprained")
 MINOR = ("minor", "small", "little", "slight", "bandage", "tiny")
+LATER = "All right, I logged nothing. You can log it later in this conversation."
+WHAT_HAPPENED = NextQuestion(tool="log_incident", argument="what", question="What happened, to whom and where?")
 OTHER_INCIDENT = ("near miss", "another", "something else", "new incident", "different", "hit nobody")
 UNHURT = ("near miss", "almost", "no injury", "nobody was hurt", "no one was hurt", "nobody hurt", "hit nobody")
 
@@ -56,14 +58,13 @@ async def log_incident(ctx: RunContext[SafetyDeps], what: str, severity: Severit
     deps = ctx.deps
     said = addition or what
     if declines(said):
-        return told("All right, I logged nothing. You can log it later in this conversation.")
+        return told(LATER)
     call = what if addition else text(await recall(deps), CALL)
     if call and asks(said):
         return _not_yet(call)
     what = await in_full(deps, call, said)
     if not what:
-        ask = NextQuestion(tool="log_incident", argument="what", question="What happened, to whom and where?")
-        return not_found("I will log it.", ask=ask)
+        return not_found("I will log it.", ask=WHAT_HAPPENED)
     kind = procedure_in(call) if call and what.startswith(call) else procedure_in(what)
     grade, today = severity or severity_in(what), deps.now().date()
     follow_up = today + timedelta(days=FOLLOW_UP_DAYS[grade])
@@ -75,16 +76,14 @@ async def log_incident(ctx: RunContext[SafetyDeps], what: str, severity: Severit
         "person": people[0] if people else None,
         "status": "open",
     }
-    row |= {"reported_at": deps.now().isoformat(timespec="minutes"), "reported_by": deps.user_id}
-    row |= {"follow_up_on": follow_up.isoformat(), "notes": []}
+    row |= _reported(deps) | {"follow_up_on": follow_up.isoformat(), "notes": []}
     key = next_id(await deps.state.items(INCIDENTS), "INC")
     await deps.state.put(INCIDENTS, key, row)
     await speak_of(deps, people)
     if call and kind == procedure_in(call):
         await keep(deps, **{CALL: None})
-    tail = " Tell the manager on duty now." if grade == "serious" else ""
-    said = f"I logged incident {key} as {grade}: {sentence(what)} Follow-up is on {say_day(follow_up, today)}.{tail}"
-    return told(said, [(key, row)])
+    said = f"I logged incident {key} as {grade}: {sentence(what)} Follow-up is on {say_day(follow_up, today)}."
+    return told(said + (" Tell the manager on duty now." if grade == "serious" else ""), [(key, row)])
 
 
 async def in_full(deps: TurnDeps, call: str, said: str) -> str:
@@ -102,6 +101,10 @@ async def in_full(deps: TurnDeps, call: str, said: str) -> str:
     other = kind not in (None, procedure_in(call)) or (kind is None and told_whole)
     own = says(said, OTHER_INCIDENT) or (kind is not None and named is not None) or (other and whose(said) != "other")
     return matter if own else f"{call}; {rest}"
+
+
+def _reported(deps: TurnDeps) -> Row:
+    return {"reported_at": deps.now().isoformat(timespec="minutes"), "reported_by": deps.user_id}
 
 
 def _not_yet(call: str) -> Outcome:

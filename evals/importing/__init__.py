@@ -1,0 +1,1 @@
+"""Cases of other evaluation tools turned into draft cards, one module per format."""
