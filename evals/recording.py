@@ -17,6 +17,7 @@ from evals.transcript import transcript_to_json
 from reports.gates.decide import decide
 from reports.gates.policy import Policy
 from reports.gates.verdict import Verdict, write_verdict
+from reports.history import read_history
 from reports.provenance import Origin, collect_provenance
 from reports.records import Estimate, Provenance, Record, Slot, Tier, write_record, write_slots
 from reports.render import render_run
@@ -38,7 +39,7 @@ def finish_run(
     """Write the run folder and decide. Raises `EvidenceError` when the disk refuses."""
     slots = [slot for suite in suites.values() for slot in suite.slots]
     record = make_record(recording, suites, slots, durations_s)
-    verdict = decide(record, slots, policy)
+    verdict = decide(record, slots, policy, history=read_history(recording.folder.parent))
     try:
         write_slots(recording.folder / "slots.jsonl", slots)
         _write_scores(recording.folder / "scores.jsonl", slots)

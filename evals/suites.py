@@ -58,17 +58,17 @@ async def run_cards(cards: Sequence[Card], run: CardRun, progress: Progress) -> 
         concurrency = 1 if target.deterministic else 4
         with Journal.open(run.folder, digest=plan_digest(plan, run)) as journal:
             played = await run_plan(plan, target, journal, concurrency=concurrency, progress=lambda d, n: progress("cards", d, n))
-    return card_result(plan, played)
+    return card_result(plan, played, deterministic=target.deterministic)
 
 
-def card_result(plan: Plan, played: Played) -> SuiteResult:
+def card_result(plan: Plan, played: Played, *, deterministic: bool = False) -> SuiteResult:
     transcripts = [play.transcript for play in played.plays]
     faulted = frozenset(play.card.id for play in plan.plays if play.card.faults)
     turns = [turn for transcript in transcripts for turn in transcript.turns]
     return SuiteResult(
         slots=played.slots,
         metrics={**card_metrics(played.slots), **turn_metrics(transcripts, faulted=faulted)},
-        tables={"cards": card_rows(played.slots), "stages": stage_seconds(turns)},
+        tables={"cards": card_rows(played.slots), "stages": stage_seconds(turns), "deterministic": deterministic},
         not_measurable=plan.not_measurable,
         broken=_never_answered(transcripts),
         transcripts=transcripts,

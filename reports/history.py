@@ -162,7 +162,7 @@ def mismatches(candidate: Fingerprint, base: Fingerprint, aspects: Collection[As
             whose = "both runs" if here == there else "this run" if here is None else "the baseline"
             found.append(f"{aspect} is unknown in {whose}")
         else:
-            found.append(f"{aspect} differs: {_short(here)} here, {_short(there)} in the baseline")
+            found.append(f"{aspect} differs: {_told(aspect, here, there)}")
     return found
 
 
@@ -197,5 +197,14 @@ def _words(table: Mapping[str, str]) -> str | None:
     return json.dumps(dict(table), sort_keys=True, ensure_ascii=False) if table else None
 
 
+def _told(aspect: Aspect, here: str, there: str) -> str:
+    """Both values; of tables only the keys that differ."""
+    if aspect not in ("load", "machine"):
+        return f"{_short(here)} here, {_short(there)} in the baseline"
+    one, other = json.loads(here), json.loads(there)
+    keys = sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
+    return "; ".join(f"{key} {one.get(key, 'unset')} here, {other.get(key, 'unset')} in the baseline" for key in keys)
+
+
 def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:19]}…{text[-19:]}" if not text.startswith("sha256:") else f"{text[:15]}…"
+    return f"{text[:15]}…" if text.startswith("sha256:") and len(text) > 16 else text

@@ -70,13 +70,17 @@ class Library:
         """A passage by its names, with score 0, or None."""
         return self._by_id.get((document, passage))
 
+    def word_scores(self, text: str) -> dict[int, float]:
+        """BM25 by row of `passages`, of those that share a word with `text`."""
+        return self._full_text.scores(text)
+
     def close(self) -> None:
         self._full_text.close()
 
     def _scores(self, text: str) -> NDArray[np.float64]:
         scores = self._vectors.closeness(self._encoder.encode(text).embedding)
         share = LEXICAL_WEIGHT / math.sqrt(max(1, len(terms(text))))
-        for row, score in self._full_text.scores(text).items():
+        for row, score in self.word_scores(text).items():
             scores[row] += share * score
         return scores
 

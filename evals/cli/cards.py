@@ -11,6 +11,7 @@ import click
 from evals.cards import card_schema
 from evals.catalog import load_cards
 from evals.cli.importing import import_cards
+from evals.cli.stats import stats
 from evals.errors import UsageError
 from evals.importing.drafts import draft_faults
 from evals.selfcheck import card_faults
@@ -101,6 +102,7 @@ def schema() -> None:
 
 
 cards.add_command(import_cards)
+cards.add_command(stats)
 
 
 def _show_drafts(folder: Path) -> None:

@@ -22,9 +22,11 @@ def gate(record: Path, policy: Path | None, baseline: Path | None) -> int:
     Example:
       assay gate runs/20260615-100000-pr
     """
+    from reports.baseline import history_of
     from reports.gates.decide import decide
     from reports.gates.policy import read_policy
     from reports.gates.verdict import write_verdict
+    from reports.history import read_history
     from reports.records import read_record, read_slots
     from reports.render import render_run
     from reports.terminal import print_verdict
@@ -33,7 +35,8 @@ def gate(record: Path, policy: Path | None, baseline: Path | None) -> int:
     found = read_record(folder / "record.json")
     chosen = read_policy(policy or Path("datasets/gates") / f"{found.tier}.yaml")
     before = read_record(baseline / "record.json" if baseline.is_dir() else baseline) if baseline else None
-    verdict = decide(found, read_slots(folder / "slots.jsonl"), chosen, baseline=before)
+    past = history_of(baseline if baseline.is_dir() else baseline.parent) if baseline else read_history(folder.parent)
+    verdict = decide(found, read_slots(folder / "slots.jsonl"), chosen, baseline=before, history=past)
     write_verdict(folder, verdict)
     render_run(folder)
     print_verdict(folder, sys.stdout)

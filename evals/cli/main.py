@@ -20,6 +20,8 @@ COMMANDS = {
     "load": "evals.cli.load:load",
     "gate": "evals.cli.gate:gate",
     "report": "evals.cli.gate:report",
+    "promote": "evals.cli.history:promote",
+    "history": "evals.cli.history:history",
     "cards": "evals.cli.cards:cards",
     "serve": "evals.cli.serve:serve",
     "chat": "evals.cli.serve:chat",
@@ -96,12 +98,15 @@ def _explain(error: Exception) -> int:
     from loadtests.traffic import TrafficError
     from reports.gates.policy import PolicyError
     from reports.gates.verdict import VerdictError
+    from reports.history import HistoryError
     from reports.records import RecordError
 
     if isinstance(error, AssayError):
         click.echo(f"assay: {error}", err=True)
         return error.exit_code
-    faulty_file = AssistantError | PolicyError | RecordError | VerdictError | TrafficError | ScriptError | SampleError
+    faulty_file = (
+        AssistantError | PolicyError | RecordError | VerdictError | HistoryError | TrafficError | ScriptError | SampleError
+    )
     if isinstance(error, faulty_file):
         click.echo(f"assay: {error}", err=True)
         return USAGE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -75,11 +75,6 @@ class Waived:
     metrics: dict[str, Waiver]
     cards: dict[str, Waiver]
     lapsed: list[Waiver]
-
-    def covering(self, cards: Collection[str]) -> list[Waiver] | None:
-        """The waivers of `cards`; null when one of them, or none at all, is covered."""
-        found = [self.cards[card] for card in cards if card in self.cards]
-        return found if cards and len(found) == len(cards) else None
 
 
 def read_waivers(folder: Path) -> list[Waiver]:

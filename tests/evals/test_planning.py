@@ -167,6 +167,13 @@ def test_the_command_gives_the_same_as_json(pack: Path) -> None:
     }
 
 
+def test_a_target_that_varies_is_planned_with_its_repeats_and_what_it_hides(pack: Path) -> None:
+    (pack / "stranger.py").write_text("def answer(message, history):\n    return message\n")
+    said = run("--target", "python:stranger:answer", "--repeats", "4")
+    assert "1 card x 4 repeats = 4 plays" in said and "not measurable: agent" in said
+    assert "variance of the change of a card: 0.01 (assumed)" in said and "decisions that change" not in said
+
+
 def test_an_unknown_area_is_said_with_the_nearest(pack: Path) -> None:
     with pytest.raises(AssayError, match="did you mean `safety`"):
         run("--target", "scripted:script.yaml", "--area", "safty")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from evals.cli.stats import stats
 from evals.errors import UsageError
 from evals.reliability import CardHistory, card_histories, pass_at_k, pass_hat_k, read_histories, reliability
 from reports.records import Provenance, Record, Slot, SlotState, write_record, write_slots
@@ -120,3 +123,30 @@ def test_runs_of_different_targets_are_not_mixed(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "a")
     with pytest.raises(UsageError, match="give a run folder"):
         read_histories([tmp_path / "a"])
+
+
+def run(*arguments: str) -> str:
+    return CliRunner().invoke(stats, arguments, catch_exceptions=False, standalone_mode=False).output
+
+
+def test_the_command_names_flaky_cards_and_says_what_is_undefined(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    rows = [*slots("steady", ["pass", "pass"]), *slots("shaky", ["pass", "fail"]), *slots("lost", ["pass", "infra_error"])]
+    write_slots(tmp_path / "a/slots.jsonl", rows)
+    said = run(str(tmp_path / "a"), "--k", "1", "--k", "4").replace("\u202f", " ")
+    assert "flaky        shaky" in said and "1 / 2 passed, 1 unjudged" in said and "steady" not in said
+    assert "(3 of 3 cards)" in said and "k = 1   pass^k" in said
+    assert "pass@k undefined: no card was played often enough" in said
+    assert "3 cards: 1 flaky, 1 stable-pass, 1 unknown" in said
+    found = json.loads(run(str(tmp_path / "a"), "--k", "2", "--json"))
+    assert [(card["card"], card["stability"], card["planned"]) for card in found["cards"]] == [
+        ("lost", "unknown", 2),
+        ("shaky", "flaky", 2),
+        ("steady", "stable-pass", 2),
+    ]
+    assert found["all_of"]["2"]["value"] == pytest.approx(1 / 3)
+
+
+def test_a_run_named_twice_is_not_counted_twice(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="named twice"):
+        run(str(tmp_path), f"{tmp_path}/../{tmp_path.name}")

@@ -90,7 +90,7 @@ def test_evidence_swapped_after_the_verdict_is_refused(sample: ModuleType, run: 
         promote(folder, tmp_path, ACT)
     other = run(name="other")
     write_verdict(other, replace(read_verdict(other / "verdict.json"), run_id="elsewhere"))
-    with pytest.raises(HistoryError, match="verdict.json is of run elsewhere"):
+    with pytest.raises(HistoryError, match=r"verdict\.json is of run elsewhere"):
         promote(other, tmp_path, ACT)
 
 
@@ -186,6 +186,12 @@ def test_a_provable_mismatch_names_its_field_and_unknown_equals_nothing(sample: 
         "cards differs: sha256:9ab4 here, sha256:01234567… in the baseline",
     ]
     assert mismatches(here, other, ["load"]) == []
+    table = fingerprint(
+        sample.make_record(provenance=replace(sample.make_record().provenance, load={"profile": "pr", "users": "9"}))
+    )
+    assert mismatches(here, table, ["load"]) == [
+        "load differs: model paced:300ms+20ms here, unset in the baseline; users 20 here, 9 in the baseline"
+    ]
     unknown = {**here, "machine": None}
     assert mismatches(unknown, unknown, ASPECTS) == ["machine is unknown in both runs"]
     assert mismatches(unknown, here, ASPECTS) == ["machine is unknown in this run"]
@@ -291,7 +297,7 @@ def test_a_single_record_is_compared_only_where_its_fingerprint_agrees(record: R
     found = OneRecord(record=record, baseline=moved, options=BaselineOptions())
     assert found.estimate("routing.accuracy") == (record.metrics["routing.accuracy"], "")
     estimate, reason = found.estimate("turn.overhead.p95_s")
-    assert estimate is None and reason.startswith(f"{NOTHING}: machine differs: ")
+    assert estimate is None and reason.startswith(f"{NOTHING}: machine differs: cores unset here, 1 in the baseline; cpu 16")
 
 
 def test_runs_are_pooled_as_deterministic_only_when_all_of_them_say_so(record: Record) -> None:

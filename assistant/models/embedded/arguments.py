@@ -109,7 +109,9 @@ class ArgumentReader:
         given = [one.name for one in card.parameters if not takes_words(one)]
         said = {one for one in content_stems(text) if not one[0].isdigit()} - _BESIDE
         said -= vocabulary(card).union(*(content_stems(head) for head in heads))
-        said -= frozenset[str]().union(*(content_stems(value) for name in given if isinstance(value := draft.found.get(name), str)))
+        said -= frozenset[str]().union(
+            *(content_stems(value) for name in given if isinstance(value := draft.found.get(name), str))
+        )
         acts = card.effect == "write" and any(parameter.required for parameter in card.parameters)
         return None if acts and not said else text
 
@@ -142,6 +144,10 @@ class ArgumentReader:
         if is_person(parameter) and not takes_words(parameter):
             named = self._names.people(message)
             return named[0].name.title() if named else bare_name(message)
+        return self._told_text(parameter, message, today)
+
+    def _told_text(self, parameter: Parameter, message: str, today: date | None) -> str | None:
+        """The answer about a text parameter: of its form where it has one, else in the user's words."""
         if parameter.pattern is not None:
             return by_pattern(parameter.pattern, message)
         if wants_time(parameter):
@@ -156,7 +162,7 @@ class ArgumentReader:
         numeric = [one for one in card.parameters if one.kind in {"number", "integer"} and not one.choices]
         timed = [one for one in card.parameters if wants_time(one)]
         persons = [one for one in card.parameters if is_person(one) and not takes_words(one)]
-        found: dict[str, Any] = {**assign_numbers(numeric, text), **assign_times(timed, text)}
+        found: dict[str, Any] = {**assign_numbers(numeric, text, labels=card.effect == "read"), **assign_times(timed, text)}
         found |= assign_people(persons, self._names.people(text, spent)) if persons else {}
         used: set[str] = set()
         for parameter in card.parameters:

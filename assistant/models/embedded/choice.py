@@ -20,7 +20,16 @@ from assistant.models.embedded.extract.people import NameSense
 from assistant.models.embedded.kinds import concerns_people, is_person
 from assistant.models.embedded.language import content_stems, core, form, stem, words
 from assistant.models.embedded.plain import bare_phrase, plain, unquoted
-from assistant.models.embedded.requests import asks, asks_for_help, deed, generality, names_particulars, ordered_deeds, orders, speaks_of_present
+from assistant.models.embedded.requests import (
+    asks,
+    asks_for_help,
+    deed,
+    generality,
+    names_particulars,
+    ordered_deeds,
+    orders,
+    speaks_of_present,
+)
 from assistant.models.embedded.similarity import Similarity, Vector
 from assistant.models.embedded.toolbook import ToolCard
 
@@ -69,7 +78,9 @@ class ToolScore:
 
     @property
     def is_likely(self) -> bool:
-        floor, odds = (READ_FLOOR, READ_ODDS) if self.card.effect == "read" else (ORDER_FLOOR if self.ordered else TOLD_FLOOR, WRITE_ODDS)
+        floor, odds = (
+            (READ_FLOOR, READ_ODDS) if self.card.effect == "read" else (ORDER_FLOOR if self.ordered else TOLD_FLOOR, WRITE_ODDS)
+        )
         return self.closeness >= floor and self.odds > odds
 
 
@@ -86,7 +97,9 @@ class Given:
         required = [one for one in card.parameters if one.required]
         numeric = sum(one.kind in {"number", "integer"} and not one.choices for one in required)
         persons = sum(is_person(one) for one in required)
-        strange = self.asks and self.people > 0 and card.effect == "read" and not any(concerns_people(one) for one in card.parameters)
+        strange = (
+            self.asks and self.people > 0 and card.effect == "read" and not any(concerns_people(one) for one in card.parameters)
+        )
         numbers = 0.0 if not numeric else NUMBER_SUITS if self.numbers >= numeric else -NUMBER_LACKS
         return numbers + PERSON_SUITS * min(persons, self.people) - PERSON_STRANGE * strange
 
@@ -132,6 +145,7 @@ class _Toolset:
         self._centres = _units(np.stack([rows.mean(axis=0) for rows in self._all]) - self._common)
         self._first, self._first_common = _centred(np.stack([rows[0] for rows in self._claims]))
         self._named, self._named_common = _centred(np.stack([rows[-1] for rows in self._claims]))
+        self._forms = [Counter(form(example) for example in card.examples) for card in cards]
         self._deeds = [_deeds(card) for card in cards]
         self._verbs = [_verbs(card) for card in cards]
         self._helps = [any(asks_for_help(example) for example in card.examples) for card in cards]
@@ -154,7 +168,7 @@ class _Toolset:
             worded = _share(asked, self._bags[at], self._spread, len(self.cards))
             named = _share(self._name_stems[at], asked, self._name_spread, len(self.cards))
             agreed = effect if card.effect == "write" else -effect
-            alike = sum(form(example) == shape for example in card.examples) / max(1, len(card.examples))
+            alike = self._forms[at][shape] / max(1, len(card.examples))
             rank = (
                 5.3 * float(centres[at])
                 + 5.8 * float(firsts[at])
@@ -168,7 +182,9 @@ class _Toolset:
             odds = 3.0 * closeness + 2.5 * worded + 1.3 * agreed + 20.0 * max(0.0, closeness - 0.75) + general
             odds += GENERAL_COST if helped and self._helps[at] else 0.0
             scores.append(
-                ToolScore(card=card, rank=rank, closeness=closeness, odds=odds, ordered=effect == 1.0) if not _forbids(request, card) else _never(card)
+                ToolScore(card=card, rank=rank, closeness=closeness, odds=odds, ordered=effect == 1.0)
+                if not _forbids(request, card)
+                else _never(card)
             )
         return scores
 

@@ -114,7 +114,8 @@ _MEASURES = frozenset(
 
 
 _UNIT_STEMS = frozenset(
-    stem(word) for word in word_list("hr hrs hour hours min mins minute minutes second seconds sec day days degree degrees f c been still")
+    stem(word)
+    for word in word_list("hr hrs hour hours min mins minute minutes second seconds sec day days degree degrees f c been still")
 )
 _MORE = re.compile(r"^\W*(?:and|also|plus)\b|\b(?:too|also|as well)\W*$", re.IGNORECASE)
 """A statement that goes on with the record before it: "the store room too"."""

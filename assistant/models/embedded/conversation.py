@@ -109,7 +109,6 @@ class Conversation:
                 return None
         return None
 
-
     def was_asked(self, tool: str, argument: str, *, turns: int = 3) -> bool:
         """Whether the model itself asked for this argument lately."""
         asked = [turn.details.get("asked") for turn in self.past[-turns:]]

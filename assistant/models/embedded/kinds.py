@@ -21,7 +21,9 @@ _IN_WORDS = re.compile(
     r"\bin (?:the user'?s|their(?: own)?|his or her|plain|your|free) words\b|\bas (?:the user|they) (?:said|says|put|wrote|typed)\b",
     re.IGNORECASE,
 )
-_USER_DEFAULT = re.compile(r"\b(?:the )?user\b[^.;]{0,20}\b(?:when|if|unless)\b[^.;]{0,25}\bname|\bdefaults? (?:to|is) the user\b", re.IGNORECASE)
+_USER_DEFAULT = re.compile(
+    r"\b(?:the )?user\b[^.;]{0,20}\b(?:when|if|unless)\b[^.;]{0,25}\bname|\bdefaults? (?:to|is) the user\b", re.IGNORECASE
+)
 _SUCH_AS = re.compile(r"\b(?:such as|for example|e\.g\.|like)\s+(?P<options>[^.;()]+)", re.IGNORECASE)
 _DEED_STEMS = frozenset(
     stem(word)

@@ -26,8 +26,13 @@ _PUT_DOWN = re.compile(
     r"on (?:the )?record\b)",
     re.IGNORECASE,
 )
-_PUTTING = frozenset(stem(word) for word in word_list("write note log record mark put tick check jot report save enter file down yes yeah yep sure go ahead"))
-_NO_ORDER = re.compile(r"\b(?:how|what|when|where|why|who|should|must|do|does|did|can|could|may|might|to) (?:do |should |can |must )?(?:i|we|you|he|she|they)?\b[^,.;]{0,25}$")
+_PUTTING = frozenset(
+    stem(word)
+    for word in word_list("write note log record mark put tick check jot report save enter file down yes yeah yep sure go ahead")
+)
+_NO_ORDER = re.compile(
+    r"\b(?:how|what|when|where|why|who|should|must|do|does|did|can|could|may|might|to) (?:do |should |can |must )?(?:i|we|you|he|she|they)?\b[^,.;]{0,25}$"
+)
 _DONE = re.compile(
     r"\b(?:passed|finished|completed|done|renewed|received|cleaned|changed|counted|scored|(?:i|we|he|she|they)(?:'ve| have)? (?:just )?did|we (?:got|have)|reached|"
     r"(?:is|are|was|were|been|got|am) (?:all |just |now )?(?:done|made|complete|finished|out|\w{3,}(?:ed|pt|wn|nt)))\b",
@@ -43,7 +48,8 @@ _GENERAL = re.compile(
 )
 _SUPPOSES = re.compile(r"^(?:if|say|suppose|supposing|imagine|assume|assuming|what if|let's say)\b", re.IGNORECASE)
 _GENERAL_TOLD = re.compile(
-    r"\b(?:how to|what to do|difference|means?|signs? of|rules?|why|steps|procedure|process|policy|minimum|maximum)\b|^if\b|^what if\b", re.IGNORECASE
+    r"\b(?:how to|what to do|difference|means?|signs? of|rules?|why|steps|procedure|process|policy|minimum|maximum)\b|^if\b|^what if\b",
+    re.IGNORECASE,
 )
 _PRESENT = re.compile(
     r"\b(?:my|our|today|tonight|tomorrow|yesterday|now|currently|(?:is|are|have) left|left\?|this (?:week|month|morning)|last|next (?:week|month)|do we (?:have|still|need)|have we|did we|are we(?! supposed| allowed)|any|status|"
@@ -87,7 +93,11 @@ def points_back(text: str) -> bool:
 
 def told_matter(text: str) -> str:
     """The message without a bare "log it": what it tells stays of interest, that order was carried out."""
-    kept = [piece for piece in re.split(r"(?<=[,.;!])\s+", text) if not (puts_down(plain(piece)) and len(content_stems(piece) - _PUTTING) == 0)]
+    kept = [
+        piece
+        for piece in re.split(r"(?<=[,.;!])\s+", text)
+        if not (puts_down(plain(piece)) and len(content_stems(piece) - _PUTTING) == 0)
+    ]
     return " ".join(kept).rstrip(" ,;") or text
 
 

@@ -27,7 +27,7 @@ class TextEncoder(Protocol):
 class Similarity:
     """Cosine of sentence vectors with a bounded memory of them (a pure cache: it changes speed, never a result)."""
 
-    def __init__(self, encoder: TextEncoder, *, capacity: int = 8192) -> None:
+    def __init__(self, encoder: TextEncoder, *, capacity: int = 16384) -> None:
         self._encoder = encoder
         self._capacity = capacity
         self._kept: OrderedDict[str, Vector] = OrderedDict()

@@ -85,7 +85,8 @@ def find_time(text: str) -> str | None:
 
 
 _SPAN = re.compile(
-    r"\b(\d{1,2})(?::(\d{2}))?\s*(am|pm)?\s*(?:to|till|until|[-–])\s*(\d{1,2})(?::(\d{2}))?\s*(am|pm)?\b(?!\s*(?:%|percent|degrees|[a-z]{3}))", re.IGNORECASE
+    r"\b(\d{1,2})(?::(\d{2}))?\s*(am|pm)?\s*(?:to|till|until|[-–])\s*(\d{1,2})(?::(\d{2}))?\s*(am|pm)?\b(?!\s*(?:%|percent|degrees|[a-z]{3}))",
+    re.IGNORECASE,
 )
 
 

@@ -17,7 +17,7 @@ _PREDICATES = frozenset(
 )
 _QUALIFIERS = frozenset(
     word_list(
-        "today tonight tomorrow yesterday now again morning evening afternoon night week month please asap currently right left"
+        "today tonight tomorrow yesterday now again morning evening afternoon night week month please asap currently right left many much more few several enough"
     )
 )
 

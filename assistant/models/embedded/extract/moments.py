@@ -9,7 +9,10 @@ from datetime import date
 from assistant.models.embedded.extract.calendar import find_day, find_span, find_time
 from assistant.models.embedded.toolbook import Parameter
 
-_CLOCK_EXAMPLE = re.compile(r"\b\d{1,2}\s?(?:am|pm)\b|\b\d{1,2}:\d{2}\b|\bHH:MM\b|\btime of day\b|\bclock\b|\b(?:start|end|starting|ending|arrival|departure) time\b", re.IGNORECASE)
+_CLOCK_EXAMPLE = re.compile(
+    r"\b\d{1,2}\s?(?:am|pm)\b|\b\d{1,2}:\d{2}\b|\bHH:MM\b|\btime of day\b|\bclock\b|\b(?:start|end|starting|ending|arrival|departure) time\b",
+    re.IGNORECASE,
+)
 _DAY_LABELS = frozenset({"date", "day", "when", "deadline"})
 
 

@@ -10,7 +10,9 @@ from assistant.models.embedded.language import STOP_WORDS, stem, word_list, word
 from assistant.models.embedded.toolbook import Parameter
 
 _FREE_BEFORE = frozenset(
-    word_list("reads read reading reached hit shows says log record count counted order add buy sell send book scored gave rate got still now only another plus minus about over under")
+    word_list(
+        "reads read reading reached hit shows says log record count counted order add buy sell send book scored gave rate got still now only another plus minus about over under"
+    )
 )
 _NO_COUNT = frozenset({"money", "temperature", "share"})
 LABEL_FIT = 1.0
@@ -19,14 +21,18 @@ _REACH = 45
 """How many characters before a number its name may stand."""
 
 
-def assign_numbers(parameters: Sequence[Parameter], text: str) -> dict[str, int | float]:
-    """Each number serves at most one parameter. An optional parameter needs a unit or a word that says it is meant."""
+def assign_numbers(parameters: Sequence[Parameter], text: str, *, labels: bool = True) -> dict[str, int | float]:
+    """Each number serves at most one parameter. An optional parameter needs a unit or a word that says it is meant.
+
+    `labels` false: a number that names one of several things ("table 4") serves no parameter that is not named for it.
+    """
     quantities = find_quantities(text)
     pairs = [
         (score, -parameter_at, -quantity_at)
         for parameter_at, parameter in enumerate(parameters)
         for quantity_at, quantity in enumerate(quantities)
         if (score := _fit(parameter, quantity, text)) is not None
+        and (labels or score >= LABEL_FIT or not _is_label(quantity, text))
     ]
     chosen: dict[str, int | float] = {}
     spent: set[int] = set()
@@ -67,18 +73,26 @@ def _fit(parameter: Parameter, quantity: Quantity, text: str) -> float | None:
         score -= 0.5
     score += 1.0 if _counts(parameter) and _is_count(quantity, text) else 0.0
     named = _named_beside(parameter, quantity, text)
-    if _is_label(quantity, text) and score + named < LABEL_FIT:
-        return None
+    score -= 0.6 if _is_label(quantity, text) else 0.0
     return score + named - (0.3 if quantity.spelled else 0.0)
 
 
 def _counts(parameter: Parameter) -> bool:
-    return re.search(r"\b(?:how many|quantity|count|number of|amount)\b", f"{parameter.label} {parameter.description}", re.IGNORECASE) is not None
+    return (
+        re.search(
+            r"\b(?:how many|quantity|count|number of|amount)\b", f"{parameter.label} {parameter.description}", re.IGNORECASE
+        )
+        is not None
+    )
 
 
 def _is_count(quantity: Quantity, text: str) -> bool:
     """ "6 cases of it": a number with what is counted behind it."""
-    return quantity.unit is None and not _is_label(quantity, text) and re.match(r"\s+(?:more\s+)?[A-Za-z]{3,}", text[quantity.end :]) is not None
+    return (
+        quantity.unit is None
+        and not _is_label(quantity, text)
+        and re.match(r"\s+(?:more\s+)?[A-Za-z]{3,}", text[quantity.end :]) is not None
+    )
 
 
 def _is_label(quantity: Quantity, text: str) -> bool:
@@ -91,7 +105,7 @@ def _is_label(quantity: Quantity, text: str) -> bool:
         and quantity.value < 100
         and before[1].lower() not in _FREE_BEFORE
         and before[1].lower() not in STOP_WORDS
-        and re.match(r"\s+(?:out of|of|more|[a-z]+s\b)", text[quantity.end :]) is None
+        and re.match(r"\s+(?:out of|of|more|[a-z]{3,}s\b)", text[quantity.end :]) is None
     )
 
 

@@ -92,9 +92,7 @@ class NameSense:
             after = tokens[at + 1].lower() if at + 1 < len(tokens) else ""
             capital = bare in proper and bare.lower() not in _NEVER
             if found and found[-1].at == at - 1 and not found[-1].owns and (capital or self._surname(bare, spent)):
-                found[-1] = Named(
-                    name=f"{found[-1].name} {bare}", before=found[-1].before, owns=token.endswith("'s"), at=at
-                )
+                found[-1] = Named(name=f"{found[-1].name} {bare}", before=found[-1].before, owns=token.endswith("'s"), at=at)
             elif capital or self._is_name(token, before, after, spent):
                 name = self._without_s(bare)
                 found.append(Named(name=name, before=before, owns=token.endswith("'s") or name != bare, at=at))
