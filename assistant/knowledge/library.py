@@ -62,9 +62,9 @@ class Library:
         if context:
             weight = CONTEXT_WEIGHT if set(terms(asked)) - MEASURES else BARE_WEIGHT
             scores = scores + weight * self._scores(" ".join(context))
-        rows = [row for row, agents in enumerate(self._agents) if agent is None or agent in agents]
-        best = sorted(rows, key=lambda row: (-scores[row], row))[:limit]
-        return [replace(self.passages[row], score=float(scores[row])) for row in best]
+        rows = np.array([row for row, agents in enumerate(self._agents) if agent is None or agent in agents], dtype=np.intp)
+        best = rows[np.argsort(-scores[rows], kind="stable")][:limit]
+        return [replace(self.passages[row], score=float(scores[row])) for row in best.tolist()]
 
     def passage(self, document: str, passage: str) -> Passage | None:
         """A passage by its names, with score 0, or None."""
@@ -80,8 +80,8 @@ class Library:
     def _scores(self, text: str) -> NDArray[np.float64]:
         scores = self._vectors.closeness(self._encoder.encode(text).embedding)
         share = LEXICAL_WEIGHT / math.sqrt(max(1, len(terms(text))))
-        for row, score in self.word_scores(text).items():
-            scores[row] += share * score
+        found = self.word_scores(text)
+        scores[list(found)] += share * np.fromiter(found.values(), dtype=np.float64, count=len(found))
         return scores
 
 

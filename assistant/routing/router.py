@@ -11,7 +11,7 @@ from time import perf_counter
 
 from assistant.encoder import SentenceEncoder, write_atomically
 from assistant.routing.head import NO_AGENT, TRAINER_VERSION, Head, Prediction
-from assistant.routing.stickiness import LEANS, pull, read_form
+from assistant.routing.stickiness import LEANS, ON_TOPIC, pull, read_form
 from assistant.routing.utterances import FILE_NAME, read_utterances
 from assistant.wire import RouteStage
 
@@ -95,6 +95,8 @@ class Router:
         strength = pull(form, pending=context.pending)
         if current == NO_AGENT:
             strength = min(strength, 1.0)
+        elif prediction.agent == NO_AGENT:
+            strength += ON_TOPIC
         agents = dict(prediction.agents)
         if context.previous_text and pull(form, pending=False) >= LEANS:
             joined = dict(self.predict(f"{context.previous_text} {text}").agents)

@@ -52,6 +52,8 @@ OPENING = 0.5
 BARE = 1.0
 ANSWERING = 2.6
 ASKED = 0.8
+ON_TOPIC = 2.0
+"""Inside a conversation a message that belongs to nobody is rarer than on its own: added where the head says that nobody takes it."""
 LEANS = 1.5
 """A message with this pull of its own leans on the one before it and is also read together with it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import tempfile
 import traceback
@@ -16,12 +17,14 @@ BROKEN = 3
 COMMANDS = {
     "release": "evals.cli.release:release",
     "eval": "evals.cli.eval:evaluate",
+    "plan": "evals.cli.plan:plan",
     "routing": "evals.cli.routing:routing",
     "load": "evals.cli.load:load",
     "gate": "evals.cli.gate:gate",
     "report": "evals.cli.gate:report",
     "promote": "evals.cli.history:promote",
     "history": "evals.cli.history:history",
+    "contract": "evals.cli.contract:contract",
     "cards": "evals.cli.cards:cards",
     "serve": "evals.cli.serve:serve",
     "chat": "evals.cli.serve:chat",
@@ -71,6 +74,9 @@ def assay() -> None:
 
 def main() -> None:
     """Run the command line and exit. No traceback reaches the user: an unexpected error is written to a file that is named."""
+    # One decision multiplies small matrices: waking other cores for that costs more than it gains, ten times more on a busy machine.
+    if sys.argv[1:2] != ["setup"]:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         result = assay.main(standalone_mode=False)
         code = result if isinstance(result, int) else 0
