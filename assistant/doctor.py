@@ -31,7 +31,7 @@ def diagnose(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     """One finding per setting and per shipped pack, in a fixed order."""
     return [
         *_models(settings),
-        _folder("ASSAY_DATA_DIR", settings.data_dir),
+        _folder("ASSAY_STATE_DIR", settings.data_dir),
         _folder("ASSAY_CACHE_DIR", settings.cache_dir),
         _database(settings.database_url),
         _encoder(settings.encoder),

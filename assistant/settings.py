@@ -42,7 +42,7 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read `ASSAY_*`. Raises `SettingsError` with a sentence for every unusable value."""
         reader = _Reader(environ=environ, faults=[])
-        data_dir = reader.folder("ASSAY_DATA_DIR", _xdg(environ, "XDG_DATA_HOME", ".local/share"))
+        data_dir = reader.folder("ASSAY_STATE_DIR", _xdg(environ, "XDG_DATA_HOME", ".local/share"))
         cache_dir = reader.folder("ASSAY_CACHE_DIR", _xdg(environ, "XDG_CACHE_HOME", ".cache"))
         settings = cls(
             model=reader.text("ASSAY_MODEL") or "embedded",

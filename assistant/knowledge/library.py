@@ -17,13 +17,16 @@ from assistant.knowledge.lexical import FullText, terms
 from assistant.knowledge.vectors import PassageVectors
 
 LEXICAL_WEIGHT = 0.03
-"""What one unit of BM25, divided by the root of the number of terms, counts beside a cosine. Scores are added, not ranks: a convex
-combination keeps how far apart the passages are (Bruch, Gai and Ingber 2023), which rank fusion throws away."""
+"""What one unit of BM25, divided by the root of the number of terms, counts beside a cosine in a passage's score."""
+RANK_OFFSET = 10
+WORDS_WEIGHT = 0.3
+"""Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): the item at rank r (from 1) of a list gets w / (k + r). With the usual k = 60 and equal
+weights the right passage comes first for 39 of 76 plain questions, with these for 47; see docs/measurements/retrieval.md."""
 CONTEXT_WEIGHT = 0.25
 """What the lines before the last of a query count: enough for a follow-up to stay with its subject, too little to hold a new one back."""
-
 BARE_WEIGHT = 1.0
 """The same where the last line names next to nothing ("and for how long?")."""
+Scores = NDArray[np.float64]
 
 MEASURES = frozenset(
     "long longer much many more less often far hot cold warm high low soon fast big old deep till until again".split()
@@ -58,13 +61,16 @@ class Library:
         *context, asked = [line for line in query.splitlines() if line.strip()] or [""]
         if not asked:
             return []
-        scores = self._scores(asked)
+        meaning, words = self._meaning(asked), self._words(asked)
         if context:
             weight = CONTEXT_WEIGHT if set(terms(asked)) - MEASURES else BARE_WEIGHT
-            scores = scores + weight * self._scores(" ".join(context))
-        rows = np.array([row for row, agents in enumerate(self._agents) if agent is None or agent in agents], dtype=np.intp)
-        best = rows[np.argsort(-scores[rows], kind="stable")][:limit]
-        return [replace(self.passages[row], score=float(scores[row])) for row in best.tolist()]
+            meaning = meaning + weight * self._meaning(" ".join(context))
+            words = words + weight * self._words(" ".join(context))
+        score = meaning + words
+        fused = fuse_ranks(meaning, words)
+        rows = [row for row, agents in enumerate(self._agents) if agent is None or agent in agents]
+        best = sorted(rows, key=lambda row: (-fused[row], row))[:limit]
+        return [replace(self.passages[row], score=float(score[row])) for row in best]
 
     def passage(self, document: str, passage: str) -> Passage | None:
         """A passage by its names, with score 0, or None."""
@@ -77,12 +83,29 @@ class Library:
     def close(self) -> None:
         self._full_text.close()
 
-    def _scores(self, text: str) -> NDArray[np.float64]:
-        scores = self._vectors.closeness(self._encoder.encode(text).embedding)
+    def _meaning(self, text: str) -> Scores:
+        return self._vectors.closeness(self._encoder.encode(text).embedding)
+
+    def _words(self, text: str) -> Scores:
+        """BM25 by row, scaled to stand beside a cosine; 0 without a shared word."""
+        scores = np.zeros(len(self.passages))
         share = LEXICAL_WEIGHT / math.sqrt(max(1, len(terms(text))))
-        found = self.word_scores(text)
-        scores[list(found)] += share * np.fromiter(found.values(), dtype=np.float64, count=len(found))
+        for row, score in self.word_scores(text).items():
+            scores[row] = share * score
         return scores
+
+
+def fuse_ranks(meaning: Scores, words: Scores) -> Scores:
+    """Weighted reciprocal rank fusion of two score lists, higher is better. A row with score 0 in `words` is on the first list alone."""
+    by_words = np.where(words > 0, WORDS_WEIGHT / (RANK_OFFSET + _ranks(words)), 0.0)
+    return 1.0 / (RANK_OFFSET + _ranks(meaning)) + by_words
+
+
+def _ranks(scores: Scores) -> Scores:
+    """Ranks from 1, best first."""
+    ranks = np.empty(len(scores))
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return ranks
 
 
 def _passages(documents: Iterable[Document]) -> Iterable[Passage]:

@@ -110,7 +110,7 @@ def _engine(url: str) -> Engine:
     except (ArgumentError, NoSuchModuleError) as error:
         raise StoreError("the database URL cannot be read; give one such as sqlite:////folder/assay.db") from error
     except OSError as error:
-        raise StoreError(f"the folder of the database cannot be made ({error.strerror}); set ASSAY_DATA_DIR") from error
+        raise StoreError(f"the folder of the database cannot be made ({error.strerror}); set ASSAY_STATE_DIR") from error
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 

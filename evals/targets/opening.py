@@ -81,4 +81,4 @@ async def open_target(spec: TargetSpec, *, pack: str, environ: Mapping[str, str]
 def private_environ(environ: Mapping[str, str], store: Path) -> dict[str, str]:
     """The environment with an assistant's own store: a measurement never touches the user's data."""
     kept = {name: value for name, value in environ.items() if name != "ASSAY_DATABASE_URL"}
-    return {**kept, "ASSAY_DATA_DIR": str(store.resolve()), "ASSAY_NOW": CARD_CLOCK.isoformat()}
+    return {**kept, "ASSAY_STATE_DIR": str(store.resolve()), "ASSAY_NOW": CARD_CLOCK.isoformat()}

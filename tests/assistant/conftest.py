@@ -204,5 +204,5 @@ class Desk:
 
 @pytest.fixture
 def desk(desk_folder: Path, tmp_path: Path) -> Desk:
-    settings = Settings.from_environ({"ASSAY_DATA_DIR": f"{tmp_path}/data", "ASSAY_CACHE_DIR": f"{tmp_path}/cache"})
+    settings = Settings.from_environ({"ASSAY_STATE_DIR": f"{tmp_path}/data", "ASSAY_CACHE_DIR": f"{tmp_path}/cache"})
     return Desk(settings=settings, pack=Pack.load(desk_folder))

@@ -51,12 +51,12 @@ def test_an_openai_model_needs_a_key_or_a_server_of_its_own(findings):
 
 def test_a_folder_that_cannot_be_made_is_told(findings, tmp_path):
     (tmp_path / "file").write_text("")
-    row = findings(ASSAY_DATA_DIR=f"{tmp_path}/file/below")["ASSAY_DATA_DIR"]
+    row = findings(ASSAY_STATE_DIR=f"{tmp_path}/file/below")["ASSAY_STATE_DIR"]
     assert row == Finding(
-        setting="ASSAY_DATA_DIR",
+        setting="ASSAY_STATE_DIR",
         value=f"{tmp_path}/file/below",
         state="missing",
-        remedy="set ASSAY_DATA_DIR to a folder that can be written",
+        remedy="set ASSAY_STATE_DIR to a folder that can be written",
     )
 
 

@@ -69,7 +69,7 @@ Fines are paid in cash at the front desk.
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
     folder = tmp_path_factory.mktemp("end-to-end")
-    return Settings.from_environ({"ASSAY_DATA_DIR": f"{folder}/data", "ASSAY_CACHE_DIR": f"{folder}/cache"})
+    return Settings.from_environ({"ASSAY_STATE_DIR": f"{folder}/data", "ASSAY_CACHE_DIR": f"{folder}/cache"})
 
 
 @pytest.fixture

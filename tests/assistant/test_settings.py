@@ -35,7 +35,7 @@ def test_every_setting_can_be_set(tmp_path):
             "ASSAY_MODEL": " paced:ttft_ms=1 ",
             "ASSAY_MODEL_SAFETY": "openai-chat:m",
             "ASSAY_MODEL_EMPTY": " ",
-            "ASSAY_DATA_DIR": str(tmp_path),
+            "ASSAY_STATE_DIR": str(tmp_path),
             "ASSAY_CACHE_DIR": "/c",
             "ASSAY_DATABASE_URL": "postgresql+psycopg://u:pw@h/d",
             "ASSAY_ENCODER": str(tmp_path),
@@ -87,7 +87,7 @@ def test_all_faults_are_told_at_once_with_their_remedies(tmp_path):
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ(
             {
-                "ASSAY_DATA_DIR": "relative",
+                "ASSAY_STATE_DIR": "relative",
                 "ASSAY_CACHE_DIR": str(tmp_path / "file"),
                 "ASSAY_DATABASE_URL": "mysql://u:sk-secret@h",
                 "ASSAY_ENCODER": "/nowhere/at/all",
@@ -99,7 +99,7 @@ def test_all_faults_are_told_at_once_with_their_remedies(tmp_path):
             }
         )
     assert caught.value.faults == (
-        "ASSAY_DATA_DIR: 'relative' is not an absolute path; give the folder from the root",
+        "ASSAY_STATE_DIR: 'relative' is not an absolute path; give the folder from the root",
         f"ASSAY_CACHE_DIR: '{tmp_path}/file' is not a folder; give a folder",
         "ASSAY_DATABASE_URL: the scheme 'mysql' is not supported; use one of sqlite, sqlite+aiosqlite, postgresql+psycopg",
         "ASSAY_ENCODER: '/nowhere/at/all' does not exist; give the folder of a sentence encoder, or unset it for the default one",
@@ -122,4 +122,4 @@ def test_other_unusable_values_are_refused(name, value):
 def test_without_a_home_the_folders_must_be_named():
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ({})
-    assert [fault.partition(":")[0] for fault in caught.value.faults] == ["ASSAY_DATA_DIR", "ASSAY_CACHE_DIR"]
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == ["ASSAY_STATE_DIR", "ASSAY_CACHE_DIR"]
