@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+import gc
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,9 +86,21 @@ async def open_assistant(
         )
         assistant = Assistant(workings)
         try:
-            yield assistant
+            with settled_memory():
+                yield assistant
         finally:
             await assistant.close()
+
+
+@contextmanager
+def settled_memory() -> Generator[None]:
+    """What is loaded by now stays: searching it for garbage again and again would stall turns for a tenth of a second."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _clock(fixed: datetime | None) -> Now:

@@ -19,9 +19,10 @@ from reports.statistics.proportions import clustered_rate
 _UNDER_LOAD = Visible(route=True, tools=True, citations=True, outcome=True, state=False, timings=False)
 
 
-def loadable(cards: Sequence[Card]) -> list[Card]:
-    """Cards that can be played by many users at once: no injected faults, no language model required."""
-    return [card for card in cards if not card.faults and card.requires is None]
+def loadable(cards: Sequence[Card], *, most_turns: int | None = None) -> list[Card]:
+    """Cards that can be played by many users at once: no injected faults, no language model required, at most `most_turns` turns."""
+    played = [card for card in cards if not card.faults and card.requires is None]
+    return [card for card in played if most_turns is None or len(card.turns) <= most_turns]
 
 
 def write_script(cards: Sequence[Card], path: Path, *, pack: str) -> None:

@@ -23,13 +23,14 @@ class LoadRun:
     target: TargetSpec
     folder: Path
     environ: Mapping[str, str]
+    most_turns: int | None = None
 
 
 def run_load_suite(cards: Sequence[Card], run: LoadRun, progress: Progress) -> SuiteResult:
     """Serve (unless the target is a URL), drive, score. Raises `TargetError` when the server never comes up."""
     profile = load_profile(run.profile)
     script = run.folder / "script.jsonl"
-    played = loadable(cards)
+    played = loadable(cards, most_turns=run.most_turns)
     write_script(played, script, pack=run.pack)
     with _server(run, profile) as served:
         plan = LoadPlan(

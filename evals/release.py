@@ -23,6 +23,9 @@ from reports.records import Tier
 DATASETS = Path("datasets")
 _REPEATS: Mapping[Tier, int] = {"pr": 2, "nightly": 4, "release": 8}
 _Suite = Callable[[], SuiteResult]
+_MOST_TURNS: Mapping[Tier, int] = {"pr": 3}
+"""Long conversations would keep a half-minute load run waiting for their ends."""
+_SERVED = "agent selection and switching are measured in process, not over HTTP"
 _NOT_OURS = "this target does not speak the wire contract"
 
 
@@ -84,13 +87,17 @@ def _suites(release: Release, cards: Sequence[Card], progress: Progress) -> dict
             slots=[], metrics={}, not_measurable=dict.fromkeys(("routing", "load", "target", "turn", "store"), _NOT_OURS)
         )
         return {**suites, "rest": lambda: hidden}
-    suites["routing"] = lambda: asyncio.run(_routing(release, progress))
+    if release.target.kind == "inprocess":
+        suites["routing"] = lambda: asyncio.run(_routing(release, progress))
+    else:
+        suites["routing"] = lambda: SuiteResult(slots=[], metrics={}, not_measurable={"routing": _SERVED, "turn.switch": _SERVED})
     load = LoadRun(
         pack=release.pack,
         profile=release.traffic,
         target=release.target,
         folder=release.folder,
         environ=release.environ,
+        most_turns=_MOST_TURNS.get(release.tier),
     )
     suites["load"] = lambda: run_load_suite(cards, load, progress)
     return suites
@@ -106,6 +113,7 @@ async def _routing(release: Release, progress: Progress) -> SuiteResult:
         conversations=folder / "conversations.jsonl",
         store=release.folder / "store-routing",
         environ=release.environ,
+        switching=True,
     )
     return await run_routing(run, progress)
 

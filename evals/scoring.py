@@ -50,7 +50,6 @@ def turn_metrics(transcripts: Sequence[Transcript], *, faulted: frozenset[str]) 
         "cards.tool_success": _share(sum(call.ok is True for call in calls), len(calls)) if calls else None,
         "turn.overhead.p95_s": _quantile(overhead, 0.95),
         "turn.overhead.mean_s": mean_estimate(overhead) if overhead else None,
-        "turn.switch.p95_s": _quantile([float(turn.handoff["duration_s"]) for turn in turns if turn.handoff], 0.95),
         "turn.route.p95_s": _quantile(_timings(turns, "route_s"), 0.95),
         "store.load.p95_s": _quantile(_timings(turns, "load_s"), 0.95),
         "store.query.p95_s": _quantile(_timings(turns, "store_s"), 0.95),

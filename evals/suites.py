@@ -52,9 +52,7 @@ async def run_cards(cards: Sequence[Card], run: CardRun, progress: Progress) -> 
     run.folder.mkdir(parents=True, exist_ok=True)
     async with open_target(run.target, pack=run.pack, environ=run.environ, store=run.folder / "store") as target:
         repeats = 1 if target.deterministic else run.repeats
-        plan = plan_cards(
-            cards, repeats=repeats, visible=target.visible, llm=speaks_freely(run.target, run.environ)
-        )
+        plan = plan_cards(cards, repeats=repeats, visible=target.visible, llm=speaks_freely(run.target, run.environ))
         concurrency = 1 if target.deterministic else 4
         with Journal.open(run.folder, digest=plan_digest(plan, run)) as journal:
             played = await run_plan(plan, target, journal, concurrency=concurrency, progress=lambda d, n: progress("cards", d, n))

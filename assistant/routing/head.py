@@ -74,7 +74,9 @@ class Head:
         sums: dict[str, float] = {}
         for agent, probability in zip(self.agents, probabilities, strict=True):
             sums[str(agent)] = sums.get(str(agent), 0.0) + float(probability)
-        ranked = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
+        # Single-precision shares may sum to a little more than one.
+        total = sum(sums.values())
+        ranked = sorted(((agent, share / total) for agent, share in sums.items()), key=lambda item: (-item[1], item[0]))
         agent = ranked[0][0]
         intent = next(name for index, (name, _) in zip(order, intents, strict=True) if str(self.agents[index]) == agent)
         scope = min(1.0, intents[0][1] * nearest)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -17,17 +16,6 @@ from assistant.settings import Settings
 from assistant.wire import WIRE_VERSION
 
 TITLE = "Assay assistant"
-
-
-@contextmanager
-def settled_memory() -> Generator[None]:
-    """What is loaded by now stays: searching it for garbage again and again would stall turns for a tenth of a second."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def application() -> FastAPI:
@@ -49,8 +37,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with open_assistant(settings, pack=pack, sandboxes=sandboxes, now=now, parts=parts) as assistant:
             app.state.assistant = assistant
-            with settled_memory():
-                yield
+            yield
 
     return _with_routes(FastAPI(title=TITLE, version=str(WIRE_VERSION), lifespan=lifespan))
 

@@ -47,15 +47,14 @@ async def _serve(settings: Settings, pack: str, *, sandboxes: bool, listener: so
     import uvicorn
 
     from assistant.build import open_assistant
-    from assistant.server.app import application, settled_memory
+    from assistant.server.app import application
 
     async with open_assistant(settings, pack=pack, sandboxes=sandboxes) as assistant:
         app = application()
         app.state.assistant = assistant
         host, port = listener.getsockname()[:2]
         click.echo(f"serving {pack} with {settings.model} on http://{host}:{port} (Ctrl-C stops)", err=True)
-        with settled_memory():
-            await uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).serve(sockets=[listener])
+        await uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).serve(sockets=[listener])
 
 
 @click.command()

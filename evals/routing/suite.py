@@ -18,6 +18,7 @@ from evals.routing.measure import (
     routing_metrics,
     routing_slots,
 )
+from evals.routing.switching import switch_metrics
 from evals.suites import Progress, SuiteResult
 from evals.targets.inprocess import InProcessTarget, pack_facts
 from evals.targets.opening import CARD_CLOCK, private_environ
@@ -34,6 +35,7 @@ class RoutingRun:
     conversations: Path | None
     store: Path
     environ: Mapping[str, str]
+    switching: bool = False
 
 
 async def run_routing(run: RoutingRun, progress: Progress) -> SuiteResult:
@@ -49,28 +51,29 @@ async def run_routing(run: RoutingRun, progress: Progress) -> SuiteResult:
     for start in range(0, len(utterances), _EVERY):
         outcomes += route_all(utterances[start : start + _EVERY], lambda text: router.decide(text, RouteContext()))
         progress("routing", len(outcomes), len(utterances))
-    turns, transcripts = await _play_conversations(run, environ, labels, progress)
+    async with InProcessTarget(environ, pack=run.pack, now=CARD_CLOCK) as target:
+        turns, transcripts = await _play_conversations(run, target, labels, progress)
+        switching = await switch_metrics(outcomes, target) if run.switching else {}
     return SuiteResult(
         slots=[*routing_slots(outcomes), *turns],
-        metrics={**routing_metrics(outcomes, agents=labels, planned=len(utterances)), **conversation_metrics(turns)},
+        metrics={**routing_metrics(outcomes, agents=labels, planned=len(utterances)), **conversation_metrics(turns), **switching},
         tables={"confusion": confusion(outcomes, labels), "reliability": reliability(outcomes)},
         transcripts=transcripts,
     )
 
 
 async def _play_conversations(
-    run: RoutingRun, environ: Mapping[str, str], labels: list[str], progress: Progress
+    run: RoutingRun, target: InProcessTarget, labels: list[str], progress: Progress
 ) -> tuple[list[Slot], list[Transcript]]:
     if run.conversations is None:
         return [], []
     conversations = read_conversations(run.conversations, agents=labels)
     slots: list[Slot] = []
     transcripts: list[Transcript] = []
-    async with InProcessTarget(environ, pack=run.pack, now=CARD_CLOCK) as target:
-        for number, conversation in enumerate(conversations, start=1):
-            sandbox = await target.sandbox()
-            turns, thread = await target.converse([turn.text for turn in conversation.turns], user="crew", sandbox=sandbox)
-            slots += conversation_slots(conversation, turns)
-            transcripts.append(Transcript(card=conversation.id, repeat=0, turns=turns, visible=target.visible, thread_id=thread))
-            progress("conversations", number, len(conversations))
+    for number, conversation in enumerate(conversations, start=1):
+        sandbox = await target.sandbox()
+        turns, thread = await target.converse([turn.text for turn in conversation.turns], user="crew", sandbox=sandbox)
+        slots += conversation_slots(conversation, turns)
+        transcripts.append(Transcript(card=conversation.id, repeat=0, turns=turns, visible=target.visible, thread_id=thread))
+        progress("conversations", number, len(conversations))
     return slots, transcripts
