@@ -470,7 +470,7 @@ async def test_a_stream_gives_words_that_add_up_to_the_answer(workshop: Workshop
         words = [piece async for piece in result.stream_text(delta=True, debounce_by=None)]
     whole = await workshop.agent.run("What pressure do road tyres need?")
     assert "".join(words) == whole.output
-    assert len(words) == len(whole.output.split())
+    assert 1 < len(words) == -(-len(whole.output.split()) // 4)
     assert result.usage == whole.usage
     assert result.usage.output_tokens > 5
     assert result.response.provider_details == {"outcome": "answered"}

@@ -25,7 +25,8 @@ from assistant.models.embedded.toolbook import Toolbook
 __all__ = ["EmbeddedModel", "TextEncoder"]
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
-_PIECES = re.compile(r"\S+\s*|\s+")
+_PIECES = re.compile(r"\s*(?:\S+\s*){1,4}")
+"""Up to four words with the space around them: each piece costs a pass through every layer that may watch the stream."""
 
 
 class EmbeddedModel(Model[None]):
@@ -114,7 +115,7 @@ def _prompt_tokens(messages: Sequence[ModelMessage], parameters: ModelRequestPar
 
 @dataclass
 class WordStream(StreamedResponse):
-    """A finished response given out word by word. Usage grows as the words go out."""
+    """A finished response given out a few words at a time. Usage grows as they go out."""
 
     response: ModelResponse
 
