@@ -87,7 +87,7 @@ KNOWN = frozenset(
     f"ASSAY_{name}"
     for name in (
         "MODEL",
-        "DATA_DIR",
+        "STATE_DIR",
         "CACHE_DIR",
         "DATABASE_URL",
         "ENCODER",

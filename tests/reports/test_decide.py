@@ -39,7 +39,7 @@ PLANTED: dict[str, Callable[[ModuleType], Estimate]] = {
     "cards.tool_success": lambda s: wilson(170, 180),
     "routing.accuracy": lambda s: wilson(1040, 1139),
     "routing.recall.safety": lambda s: wilson(190, 228),
-    "routing.conversations.accuracy": lambda s: wilson(200, 240),
+    "routing.conversations.accuracy": lambda s: wilson(170, 240),
     "load.response.p95_s": lambda s: s.times(2.4),
     "load.ttft.p95_s": lambda s: s.times(1.3),
     "load.error_rate": lambda s: clopper_pearson(15, 600),
