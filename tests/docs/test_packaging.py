@@ -47,7 +47,7 @@ def test_the_lock_names_no_index_and_the_encoder_is_not_a_dependency() -> None:
 
 
 def test_ci_calls_what_the_readme_shows() -> None:
-    commands = [line for line in (ROOT / ".ci/run").read_text().splitlines() if line.startswith("make ")]
+    commands = [line.partition(" ||")[0] for line in (ROOT / ".ci/run").read_text().splitlines() if line.startswith("make ")]
     assert sorted(commands) == ["make check", "make release", "make test"]
     readme = (ROOT / "README.md").read_text()
     assert "make release" in readme and "make test" in readme
