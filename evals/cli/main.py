@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import os
 import sys
 import tempfile
@@ -75,6 +76,8 @@ def assay() -> None:
 
 def main() -> None:
     """Run the command line and exit. No traceback reaches the user: an unexpected error is written to a file that is named."""
+    # What a cut-off stream says while it closes is no news to the person who cut it off.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     # One decision multiplies small matrices: waking other cores for that costs more than it gains, ten times more on a busy machine.
     if sys.argv[1:2] != ["setup"]:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
