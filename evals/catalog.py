@@ -12,6 +12,20 @@ from pydantic import ValidationError
 
 from evals.cards import Card
 from evals.errors import UsageError
+from evals.evaluators.foreign import read_spec
+
+LARGEST = 256_000
+"""Bytes of one card."""
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases: a few lines of them can stand for gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.MarkedYAMLError(problem="holds an alias (*name); write the value out", problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
 
 
 class CatalogError(UsageError):
@@ -48,7 +62,9 @@ def load_cards(folder: Path) -> list[Card]:
 def read_card(path: Path) -> Card:
     """Read one card file. Raises `CatalogError`."""
     try:
-        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if (size := path.stat().st_size) > LARGEST:
+            raise CatalogError([f"{path}: {size:,} bytes, a card has at most {LARGEST:,}; move long texts out of it"])
+        data: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)
     except OSError as error:
         raise CatalogError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
@@ -58,9 +74,22 @@ def read_card(path: Path) -> Card:
     if not isinstance(data, dict):
         raise CatalogError([f"{path}: a card is a mapping of fields; `assay cards new` writes an example"])
     try:
-        return Card.model_validate(data)
+        card = Card.model_validate(data)
     except ValidationError as error:
         raise CatalogError([f"{path}: {fault}" for fault in validation_faults(error, Card)]) from error
+    if faults := _evaluator_faults(card):
+        raise CatalogError([f"{path}: {fault}" for fault in faults])
+    return card
+
+
+def _evaluator_faults(card: Card) -> list[str]:
+    faults: list[str] = []
+    for number, spec in enumerate(card.evaluators):
+        try:
+            read_spec(spec)
+        except ValueError as error:
+            faults.append(f"field `evaluators.{number}`: {error}")
+    return faults
 
 
 def validation_faults(error: ValidationError, model: type[Any]) -> list[str]:
@@ -96,6 +125,18 @@ def unknown_names(cards: Iterable[Card], *, agents: Sequence[str], tools: Sequen
                     if value not in known
                 ]
     return faults
+
+
+def choose_cards(cards: Sequence[Card], *, ids: Sequence[str] = (), area: str | None = None) -> list[Card]:
+    """Those with one of `ids` (none given: all) that are in `area`. Raises `UsageError` for an unknown id and for an area without cards."""
+    known = [card.id for card in cards]
+    unknown = [card_id for card_id in ids if card_id not in known]
+    if unknown:
+        raise UsageError("\n".join(f"--card {card_id}: no such card{nearest(card_id, known)}" for card_id in unknown))
+    chosen = [card for card in cards if (not ids or card.id in ids) and (area is None or card.area == area)]
+    if not chosen:
+        raise UsageError(f"--area {area}: no card{nearest(area or '', sorted({card.area for card in cards}))}")
+    return chosen
 
 
 def nearest(value: str, known: Sequence[str]) -> str:

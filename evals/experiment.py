@@ -4,47 +4,65 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_evals.evaluators import EvaluationReason, EvaluatorContext
 from pydantic_evals.otel.span_tree import SpanTree
 
+from evals.budget import Budget, Meter
+from evals.conversation import as_one_turn
 from evals.errors import AssayError
 from evals.evaluators.table import Check
 from evals.journal import FinishedPlay, Journal
 from evals.plan import Plan, PlannedPlay, slot_for
+from evals.spans import span_tree
 from evals.targets.target import Target
 from evals.transcript import Transcript, Turn
 from reports.records import Slot, SlotState, Stage
 
 Progress = Callable[[int, int], None]
+Context = EvaluatorContext[list[str], Transcript, Any]
 _FAULT_STAGES: dict[str, Stage] = {"agent_error": "model", "timeout": "model", "infra_error": "network"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Played:
-    """`plays` in plan order; a play that never happened is absent and its slots are `not_run`."""
+    """`plays` in plan order; a play that never happened is absent and its slots are `not_run`.
+
+    Without a repr: `asyncio.run` makes one of what it returns, which takes seconds for a long run.
+    """
 
     plays: Sequence[FinishedPlay]
     slots: Sequence[Slot]
 
 
-async def run_plan(
-    plan: Plan, target: Target, journal: Journal, *, concurrency: int = 4, progress: Progress | None = None
-) -> Played:
-    """Play what the journal does not hold yet. Cancelling keeps what is finished."""
-    limit = asyncio.Semaphore(concurrency)
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How a plan is played. The meter's budget counts what this sitting spends."""
+
+    concurrency: int = 4
+    meter: Meter = field(default_factory=lambda: Meter(budget=Budget()))
+    progress: Progress | None = None
+
+
+async def run_plan(plan: Plan, target: Target, journal: Journal, pace: Pace | None = None) -> Played:
+    """Play what the journal does not hold yet. Cancelling keeps what is finished; a budget that is used up leaves the rest `not_run`."""
+    pace = pace or Pace()
+    limit = asyncio.Semaphore(pace.concurrency)
     done = len(journal.finished)
 
     async def one(play: PlannedPlay) -> None:
         nonlocal done
         async with limit:
+            if pace.meter.used_up():
+                return
             transcript = await _play(target, play)
+            pace.meter.add(transcript)
             journal.add(FinishedPlay(transcript=transcript, slots=judge(play, transcript)))
         done += 1
-        if progress:
-            progress(done, len(plan.plays))
+        if pace.progress:
+            pace.progress(done, len(plan.plays))
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -53,7 +71,7 @@ async def run_plan(
                     group.create_task(one(play))
     except* AssayError as errors:
         raise errors.exceptions[0] from None
-    return collect(plan, journal)
+    return collect(plan, journal, pace.meter.used_up() or "the run ended before this play")
 
 
 async def _play(target: Target, play: PlannedPlay) -> Transcript:
@@ -69,14 +87,14 @@ async def _play(target: Target, play: PlannedPlay) -> Transcript:
         )
 
 
-def collect(plan: Plan, journal: Journal) -> Played:
-    """All slots of the plan in plan order; those of plays that did not finish are `not_run`."""
+def collect(plan: Plan, journal: Journal, missing: str = "the run ended before this play") -> Played:
+    """All slots of the plan in plan order; those of plays that did not finish are `not_run`, `missing` says why."""
     plays: list[FinishedPlay] = []
     slots: list[Slot] = []
     for play in plan.plays:
         finished = journal.finished.get(play.key)
         if finished is None:
-            slots += [slot_for(play, check, "not_run", "the run ended before this play") for check in play.checks]
+            slots += [slot_for(play, check, "not_run", missing) for check in play.checks]
         else:
             plays.append(finished)
             slots += finished.slots
@@ -87,17 +105,21 @@ def judge(play: PlannedPlay, transcript: Transcript) -> list[Slot]:
     """One slot per planned check. A play that broke off gives all its slots the state of what broke it."""
     if transcript.fault is not None:
         state = _fault_state(transcript.fault)
-        stage = _FAULT_STAGES[state]
+        stage = _FAULT_STAGES.get(state)
         return [slot_for(play, check, state, transcript.fault_reason, stage=stage) for check in play.checks]
-    broken = next((turn.error for turn in transcript.turns if turn.error), None)
+    broken = next(
+        (turn.error for number, turn in enumerate(transcript.turns) if turn.error and not play.card.awaits_error(number)), None
+    )
     if broken is not None:
         return [slot_for(play, check, "agent_error", broken, stage="model") for check in play.checks]
-    return [_judge_one(play, check, transcript) for check in play.checks]
+    by_turn = _context(play, transcript)
+    whole = by_turn if play.card.goal is None else _context(play, as_one_turn(transcript))
+    return [_judge_one(play, check, by_turn if check.every_turn else whole) for check in play.checks]
 
 
-def _judge_one(play: PlannedPlay, check: Check, transcript: Transcript) -> Slot:
+def _judge_one(play: PlannedPlay, check: Check, context: Context) -> Slot:
     try:
-        result = check.evaluator.evaluate(_context(play, transcript))
+        result = check.evaluator.evaluate(context)
     except Exception as error:  # noqa: BLE001  the isolation point around an evaluator: its fault is ours, never the assistant's
         return slot_for(
             play, check, "judge_error", f"evaluator `{check.name}` raised {type(error).__name__}: {error}", stage="judge"
@@ -106,7 +128,7 @@ def _judge_one(play: PlannedPlay, check: Check, transcript: Transcript) -> Slot:
         return slot_for(play, check, "judge_error", f"evaluator `{check.name}` gave no verdict", stage="judge")
     if result.value is True:
         return slot_for(play, check, "pass", result.reason or "")
-    return slot_for(play, check, "fail", result.reason or "", stage=_blame(check, transcript))
+    return slot_for(play, check, "fail", result.reason or "", stage=_blame(check, context.output))
 
 
 def _blame(check: Check, transcript: Transcript) -> Stage:
@@ -116,7 +138,7 @@ def _blame(check: Check, transcript: Transcript) -> Stage:
     return check.stage
 
 
-def _context(play: PlannedPlay, transcript: Transcript) -> EvaluatorContext[list[str], Transcript, Any]:
+def _context(play: PlannedPlay, transcript: Transcript) -> Context:
     return EvaluatorContext(
         name=play.card.id,
         inputs=[turn.user for turn in play.card.turns],
@@ -124,7 +146,7 @@ def _context(play: PlannedPlay, transcript: Transcript) -> EvaluatorContext[list
         expected_output=None,
         output=transcript,
         duration=sum(turn.duration_s or 0.0 for turn in transcript.turns),
-        _span_tree=SpanTree(),
+        _span_tree=span_tree(transcript) if play.card.evaluators else SpanTree(),
         attributes={},
         metrics=_counts(transcript.turns),
     )
@@ -135,6 +157,6 @@ def _counts(turns: Sequence[Turn]) -> dict[str, int | float]:
 
 
 def _fault_state(fault: str) -> SlotState:
-    if fault == "agent_error" or fault == "timeout":
+    if fault == "agent_error" or fault == "timeout" or fault == "simulator_error":
         return fault
     return "infra_error"

@@ -20,8 +20,8 @@ _UNDER_LOAD = Visible(route=True, tools=True, citations=True, outcome=True, stat
 
 
 def loadable(cards: Sequence[Card], *, most_turns: int | None = None) -> list[Card]:
-    """Cards that can be played by many users at once: no injected faults, no language model required, at most `most_turns` turns."""
-    played = [card for card in cards if not card.faults and card.requires is None]
+    """Cards that can be played by many users at once: no injected faults, no language model required, no simulated user, at most `most_turns` turns."""
+    played = [card for card in cards if not card.faults and card.requires is None and card.goal is None]
     return [card for card in played if most_turns is None or len(card.turns) <= most_turns]
 
 

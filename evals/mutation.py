@@ -1,8 +1,7 @@
-# ruff: noqa: ARG001, ARG002
+# ruff: noqa: ARG001
 """Does the suite notice when the assistant is wrong? Small faults planted one by one in tools, knowledge and prompts.
 
-A mutant that never fires while its cards are played (a write swallowed in a tool that writes nothing) is `idle` and proves nothing; the
-rate is caught of fired, with the idle ones counted beside it. Killed mutants are those for which at least one card fails.
+Each fault is planted in a copy of the pack; what the cards make of it is for `evals.selftest` to find out.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from assistant.deps import PackState, TurnDeps
 from assistant.pack import Pack
 from evals.transcript import Transcript
 
-Fired = Callable[[], None]
 _NUMBER = re.compile(r"(?<![\w#-])\d+(?:\.\d+)?(?![\w-])")
 _UNIT = re.compile(r"(?<=\d) ?(F|C|minutes?|hours?|ppm|%)(?!\w)")
 _OTHER = {"F": "C", "C": "F", "minute": "hour", "minutes": "hours", "hour": "minute", "hours": "minutes", "ppm": "%", "%": "ppm"}
+_EXAMPLES = re.compile(r"\n\nUse for:.*?(?=\n\n|\Z)", re.DOTALL)
 _STEP = re.compile(r"^\d+\. .*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mutant:
-    """`place` is a tool's, a document's or a prompt's name. `plant(pack, folder, fired)` gives the pack with the fault in it."""
+    """`place` is a tool's, a document's or a prompt's name. `plant(pack, folder)` gives the pack with the fault in it."""
 
     kind: str
     place: str
     operator: str
-    plant: Callable[[Pack, Path, Fired], Pack]
+    plant: Callable[[Pack, Path], Pack]
 
     @property
     def name(self) -> str:
@@ -56,53 +55,72 @@ def mutants(pack: Pack, transcripts: Sequence[Transcript]) -> list[Mutant]:
         for name, operator in TEXT_OPERATORS.items()
     ]
     found += [
+        Mutant(kind="prompt", place=tool, operator=name, plant=functools.partial(_plant_tool, tool, operator))
+        for tool in called
+        for name, operator in DESCRIPTION_OPERATORS.items()
+    ]
+    found += [
         Mutant(
-            kind="prompt", place=agent.prompt.stem, operator="emptied", plant=functools.partial(_plant_prompt, agent.prompt.name)
+            kind="prompt",
+            place=agent.prompt.stem,
+            operator=name,
+            plant=functools.partial(_plant_prompt, agent.prompt.name, change),
         )
         for agent in pack.agents.values()
+        for name, change in PROMPT_OPERATORS.items()
     ]
     return found
 
 
 def cards_meeting(mutant: Mutant, transcripts: Sequence[Transcript]) -> set[str]:
     """Ids of cards whose unmutated play meets the mutant's place."""
-    if mutant.kind == "tool":
+    if mutant.place in {call.tool for t in transcripts for turn in t.turns for call in turn.tool_calls}:
         return {t.card for t in transcripts if any(call.tool == mutant.place for turn in t.turns for call in turn.tool_calls)}
     if mutant.kind == "knowledge":
         return {t.card for t in transcripts if any(c.document == mutant.place for turn in t.turns for c in turn.citations)}
-    return {t.card for t in transcripts}
+    return {t.card for t in transcripts if any(turn.agent == mutant.place for turn in t.turns)}
 
 
 ToolFunction = Callable[..., Awaitable[Any]]
-ToolOperator = Callable[[ToolFunction, Fired], ToolFunction]
+ToolOperator = Callable[[ToolFunction], ToolFunction]
 
 
 def _on_result(change: Callable[[Any], Any]) -> ToolOperator:
     """A tool whose result is changed before anyone sees it."""
 
-    def operator(function: ToolFunction, fired: Fired) -> ToolFunction:
+    def operator(function: ToolFunction) -> ToolFunction:
         @functools.wraps(function)
         async def mutated(*args: Any, **kwargs: Any) -> Any:
-            result = await function(*args, **kwargs)
-            changed = change(result)
-            if changed != result:
-                fired()
-            return changed
+            return change(await function(*args, **kwargs))
 
         return mutated
 
     return operator
 
 
-def _on_state(wrap: Callable[[PackState, Fired], PackState]) -> ToolOperator:
+def _on_state(wrap: Callable[[PackState], PackState]) -> ToolOperator:
     """A tool that sees another state than there is."""
 
-    def operator(function: ToolFunction, fired: Fired) -> ToolFunction:
+    def operator(function: ToolFunction) -> ToolFunction:
         @functools.wraps(function)
         async def mutated(ctx: Any, *args: Any, **kwargs: Any) -> Any:
             deps: TurnDeps = ctx.deps
-            return await function(replace(ctx, deps=replace(deps, state=wrap(deps.state, fired))), *args, **kwargs)
+            return await function(replace(ctx, deps=replace(deps, state=wrap(deps.state))), *args, **kwargs)
 
+        return mutated
+
+    return operator
+
+
+def _on_description(change: Callable[[str], str]) -> ToolOperator:
+    """A tool that tells the model something else about itself."""
+
+    def operator(function: ToolFunction) -> ToolFunction:
+        @functools.wraps(function)
+        async def mutated(*args: Any, **kwargs: Any) -> Any:
+            return await function(*args, **kwargs)
+
+        mutated.__doc__ = change(inspect.getdoc(function) or "")
         return mutated
 
     return operator
@@ -141,14 +159,11 @@ def missing_step(text: str) -> str:
 class _Rotated:
     """Every row stands under the key of its neighbour."""
 
-    def __init__(self, state: PackState, fired: Fired) -> None:
-        self._state, self._fired = state, fired
+    def __init__(self, state: PackState) -> None:
+        self._state = state
 
     async def items(self, collection: str) -> dict[str, dict[str, Any]]:
         rows = await self._state.items(collection)
-        if len(rows) < 2:
-            return rows
-        self._fired()
         values = list(rows.values())
         return dict(zip(rows, values[1:] + values[:1], strict=True))
 
@@ -169,10 +184,10 @@ class _Swallowing(_Rotated):
         return await self._state.items(collection)
 
     async def put(self, collection: str, key: str, value: Mapping[str, Any]) -> None:
-        self._fired()
+        pass
 
     async def delete(self, collection: str, key: str) -> None:
-        self._fired()
+        pass
 
 
 TOOL_OPERATORS: Mapping[str, ToolOperator] = {
@@ -182,6 +197,14 @@ TOOL_OPERATORS: Mapping[str, ToolOperator] = {
     "wrong row": _on_state(_Rotated),
     "swallowed write": _on_state(_Swallowing),
 }
+DESCRIPTION_OPERATORS: Mapping[str, ToolOperator] = {
+    "described as nothing": _on_description(lambda text: "Do something." + "".join(text.partition("\n\nArgs:")[1:])),
+    "without examples": _on_description(lambda text: _EXAMPLES.sub("", text)),
+}
+PROMPT_OPERATORS: Mapping[str, Callable[[str], str]] = {
+    "emptied": lambda _text: "You are an assistant.\n",
+    "another day": lambda text: text.replace("{{ today }}", "2001-01-01"),
+}
 TEXT_OPERATORS: Mapping[str, Callable[[str], str]] = {
     "wrong figure": wrong_figure,
     "wrong unit": wrong_unit,
@@ -189,11 +212,11 @@ TEXT_OPERATORS: Mapping[str, Callable[[str], str]] = {
 }
 
 
-def _plant_tool(tool: str, operator: ToolOperator, pack: Pack, folder: Path, fired: Fired) -> Pack:
+def _plant_tool(tool: str, operator: ToolOperator, pack: Pack, folder: Path) -> Pack:
     def mutated(function: Any) -> Any:
         if function.__name__ != tool:
             return function
-        changed = operator(function, fired)
+        changed = operator(function)
         changed.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
         return changed
 
@@ -201,22 +224,18 @@ def _plant_tool(tool: str, operator: ToolOperator, pack: Pack, folder: Path, fir
     return replace(pack, agents=agents)
 
 
-def _plant_document(document: str, operator: Callable[[str], str], pack: Pack, folder: Path, fired: Fired) -> Pack:
+def _plant_document(document: str, operator: Callable[[str], str], pack: Pack, folder: Path) -> Pack:
     """Changes the body of every section; headings and front matter stay, so that citations still resolve."""
     copied = _copy(pack, folder)
     path = copied.knowledge / f"{document}.md"
-    before = path.read_text(encoding="utf-8")
-    after = "".join(_sections(before, operator))
-    if after != before:
-        fired()
-    path.write_text(after, encoding="utf-8")
+    path.write_text("".join(_sections(path.read_text(encoding="utf-8"), operator)), encoding="utf-8")
     return copied
 
 
-def _plant_prompt(name: str, pack: Pack, folder: Path, fired: Fired) -> Pack:
+def _plant_prompt(name: str, change: Callable[[str], str], pack: Pack, folder: Path) -> Pack:
     copied = _copy(pack, folder)
-    (copied.prompts / name).write_text("You are an assistant.\n", encoding="utf-8")
-    fired()
+    path = copied.prompts / name
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
     return copied
 
 

@@ -63,10 +63,22 @@ def slot_for(play: PlannedPlay, check: Check, state: SlotState, reason: str = ""
         repeat=play.repeat,
         evaluator=check.name,
         state=state,
+        advisory=check.advisory,
         reason=reason,
         stage=stage,
-        labels={"area": card.area, "severity": card.severity, "agent": "+".join(agents), "title": card.title},
+        labels={
+            "area": card.area,
+            "severity": card.severity,
+            "agent": "+".join(agents),
+            "title": card.title,
+            **_weight(card),
+            **check.labels,
+        },
     )
+
+
+def _weight(card: Card) -> dict[str, str]:
+    return {} if card.weight == 1 else {"weight": f"{card.weight:g}"}
 
 
 def _agents(expected: str | list[str] | None) -> list[str]:
@@ -77,4 +89,6 @@ def _why(name: str, ids: Sequence[str]) -> str:
     shown = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
     if name == "requires: llm":
         return f"{len(ids)} cards need a language model: {shown}"
+    if name.startswith("judge:"):
+        return f"no judge is named; give --judge MODEL ({len(ids)} cards: {shown})"
     return f"this target does not show what `{name}` needs ({len(ids)} cards: {shown})"

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,10 @@ def finish_run(
     record = make_record(recording, suites, slots, durations_s)
     verdict = decide(record, slots, policy, history=read_history(recording.folder.parent))
     try:
-        write_slots(recording.folder / "slots.jsonl", slots)
+        digest = write_slots(recording.folder / "slots.jsonl", slots)
         _write_scores(recording.folder / "scores.jsonl", slots)
         _write_transcripts(recording.folder / "transcripts.jsonl", suites.values())
-        write_record(recording.folder, record)
+        write_record(recording.folder, replace(record, slots_digest=digest))
         write_verdict(recording.folder, verdict)
         render_run(recording.folder)
     except OSError as error:

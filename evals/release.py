@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from evals.budget import Budget
 from evals.cards import Card
 from evals.catalog import load_cards
 from evals.errors import EvidenceError, TargetError, UsageError
+from evals.judging.asking import Judge
 from evals.loadsuite import LoadRun, run_load_suite
 from evals.recording import Recording, finish_run
 from evals.scoring import turn_metrics
+from evals.simulation.users import SimulatedUser
 from evals.suites import CardRun, Progress, SuiteResult, run_cards
 from evals.targets.opening import TargetSpec
 from reports.gates.policy import Policy, read_policy
@@ -41,6 +44,9 @@ class Release:
     environ: Mapping[str, str]
     traffic: Path = DATASETS / "traffic" / "smoke.yaml"
     cards: Path | None = None
+    judge: Judge | None = None
+    user: SimulatedUser = field(default_factory=SimulatedUser)
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +85,14 @@ def run_release(release: Release, progress: Progress) -> Released:
 
 def _suites(release: Release, cards: Sequence[Card], progress: Progress) -> dict[str, _Suite]:
     card_run = CardRun(
-        pack=release.pack, target=release.target, folder=release.folder, environ=release.environ, repeats=_REPEATS[release.tier]
+        pack=release.pack,
+        target=release.target,
+        folder=release.folder,
+        environ=release.environ,
+        repeats=_REPEATS[release.tier],
+        judge=release.judge,
+        user=release.user,
+        budget=release.budget,
     )
     suites: dict[str, _Suite] = {"cards": lambda: asyncio.run(run_cards(cards, card_run, progress))}
     if not release.target.ours:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from evals.transcript import Transcript, Turn
 from reports.records import FAILED_STATES, UNJUDGED_STATES, Estimate, Slot
-from reports.statistics.means import mean_estimate
+from reports.statistics.means import mean_estimate, weighted_mean
 from reports.statistics.proportions import clopper_pearson, clustered_rate
 from reports.statistics.quantiles import quantile_estimate
 
@@ -26,19 +26,40 @@ def play_states(slots: Sequence[Slot]) -> dict[Play, str]:
 
 
 def card_metrics(slots: Sequence[Slot]) -> Metrics:
-    """Pass rates in all, per area and per agent, and the share of plays left unjudged."""
+    """Pass rates and scores in all, per area and per agent, and the share of plays left unjudged."""
     states = play_states(slots)
     labels = {(slot.card, slot.repeat): slot.labels for slot in slots}
-    metrics: Metrics = {"cards.pass_rate": _pass_rate(states)}
+    scores = card_scores(slots)
+    by_card = {slot.card: slot.labels for slot in slots}
+    metrics: Metrics = {"cards.pass_rate": _pass_rate(states), "cards.score": _score(scores, by_card, list(scores))}
     metrics["cards.unjudged_share"] = _share(sum(state == "unjudged" for state in states.values()), len(states))
     for area in sorted({row["area"] for row in labels.values()}):
         metrics[f"cards.{area}.pass_rate"] = _pass_rate({p: s for p, s in states.items() if labels[p]["area"] == area})
+        metrics[f"cards.{area}.score"] = _score(scores, by_card, [card for card in scores if by_card[card]["area"] == area])
     agents = sorted({agent for row in labels.values() for agent in row["agent"].split("+") if agent})
     for agent in agents:
         metrics[f"cards.agent.{agent}.pass_rate"] = _pass_rate(
             {p: s for p, s in states.items() if agent in labels[p]["agent"].split("+")}
         )
+        of_agent = [card for card in scores if agent in by_card[card]["agent"].split("+")]
+        metrics[f"cards.agent.{agent}.score"] = _score(scores, by_card, of_agent)
     return metrics
+
+
+def card_scores(slots: Sequence[Slot]) -> dict[str, float]:
+    """Per card the share of its checks that pass, over all repeats. Advisory checks do not count; one that was not judged does not pass."""
+    grouped: dict[str, list[bool]] = defaultdict(list)
+    for slot in slots:
+        if not slot.advisory:
+            grouped[slot.card].append(slot.state == "pass")
+    return {card: _mean(passed) for card, passed in grouped.items()}
+
+
+def _score(scores: Mapping[str, float], labels: Mapping[str, Mapping[str, str]], cards: Sequence[str]) -> Estimate | None:
+    """Mean of card scores by the cards' weights, cards as units."""
+    if not cards:
+        return None
+    return weighted_mean([scores[card] for card in cards], [float(labels[card].get("weight", "1")) for card in cards])
 
 
 def turn_metrics(transcripts: Sequence[Transcript], *, faulted: frozenset[str]) -> Metrics:

@@ -5,26 +5,36 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from evals.budget import Budget, Meter
 from evals.cards import Card
-from evals.experiment import Played, run_plan
+from evals.evaluators.table import Check
+from evals.experiment import Pace, Played, run_plan
 from evals.journal import Journal
+from evals.judging.asking import Judge
+from evals.judging.jury import Jury, load_jury
 from evals.plan import Plan, plan_cards
 from evals.scoring import card_metrics, card_rows, stage_seconds, turn_metrics
+from evals.simulation.users import SimulatedUser, name_digest, prompt_digest
+from evals.targets.judged import JudgedTarget
 from evals.targets.opening import TargetSpec, open_target
+from evals.targets.simulated import SimulatedTarget, playable
+from evals.targets.target import Target
 from evals.transcript import Transcript
 from reports.records import Estimate, Slot
 
+DATASETS = Path("datasets")
 Progress = Callable[[str, int, int], None]
 """Called with the suite's name, how much is done and how much there is."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class SuiteResult:
-    """What one suite contributes to a record."""
+    """What one suite contributes to a record. Without a repr, as `Played`."""
 
     slots: Sequence[Slot]
     metrics: Mapping[str, Estimate | None]
@@ -38,25 +48,62 @@ class SuiteResult:
 
 @dataclass(frozen=True, kw_only=True)
 class CardRun:
-    """What a card suite needs beside its cards."""
+    """What a card suite needs beside its cards. `user` plays the user of goal cards; without a `judge` nothing is judged by a model."""
 
     pack: str
     target: TargetSpec
     folder: Path
     environ: Mapping[str, str]
     repeats: int = 1
+    judge: Judge | None = None
+    user: SimulatedUser = field(default_factory=SimulatedUser)
+    budget: Budget = field(default_factory=Budget)
 
 
 async def run_cards(cards: Sequence[Card], run: CardRun, progress: Progress) -> SuiteResult:
     """Play and judge cards on a target, continuing the folder's journal. Raises `AssayError`."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    async with open_target(run.target, pack=run.pack, environ=run.environ, store=run.folder / "store") as target:
+    jury = load_jury(run.judge, DATASETS / run.pack / "judge", cards) if run.judge else None
+    async with (
+        open_target(run.target, pack=run.pack, environ=run.environ, store=run.folder / "store") as opened,
+        AsyncExitStack() as clients,
+    ):
+        for model in (run.judge and run.judge.model, run.user.model):
+            if model is not None:
+                await clients.enter_async_context(model)
+        chosen, hidden = playable(cards, opened, run.user)
+        target = _attended(opened, chosen, run, jury)
         repeats = 1 if target.deterministic else run.repeats
-        plan = plan_cards(cards, repeats=repeats, visible=target.visible, llm=speaks_freely(run.target, run.environ))
+        plan = plan_cards(chosen, repeats=repeats, visible=target.visible, llm=speaks_freely(run.target, run.environ))
+        plan = jury.plan(plan) if jury else plan
         concurrency = 1 if target.deterministic else 4
         with Journal.open(run.folder, digest=plan_digest(plan, run)) as journal:
-            played = await run_plan(plan, target, journal, concurrency=concurrency, progress=lambda d, n: progress("cards", d, n))
-    return card_result(plan, played, deterministic=target.deterministic)
+            pace = Pace(concurrency=concurrency, meter=Meter(budget=run.budget), progress=lambda d, n: progress("cards", d, n))
+            played = await run_plan(plan, target, journal, pace)
+    result = card_result(plan, played, deterministic=target.deterministic)
+    result = replace(result, not_measurable={**result.not_measurable, **hidden})
+    return _with_instruments(result, plan, run, jury)
+
+
+def _attended(target: Target, cards: Sequence[Card], run: CardRun, jury: Jury | None) -> Target:
+    """The target with a simulated user in front of it and a judge behind it, as far as cards and run ask for them."""
+    if any(card.goal for card in cards):
+        target = SimulatedTarget(target, run.user)
+    return JudgedTarget(target, jury) if jury else target
+
+
+def _with_instruments(result: SuiteResult, plan: Plan, run: CardRun, jury: Jury | None) -> SuiteResult:
+    """What measured beside our own checks, for the record: the judge with its corrected rates, the simulated user."""
+    tables, digests, metrics = dict(result.tables), dict(result.digests), dict(result.metrics)
+    if jury and any(check.needs == "judge" for play in plan.plays for check in play.checks):
+        tables["judge"] = jury.table(plan)
+        digests |= jury.digests(plan)
+        metrics |= jury.metrics(result.slots)
+    if any(play.card.goal for play in plan.plays):
+        tables["simulated_user"] = {"user": run.user.name}
+        if not run.user.deterministic:
+            digests |= {"simulated_user": name_digest(run.user.name), "simulated_user.prompt": prompt_digest()}
+    return replace(result, tables=tables, digests=digests, metrics=metrics)
 
 
 def speaks_freely(target: TargetSpec, environ: Mapping[str, str]) -> bool:
@@ -79,9 +126,16 @@ def card_result(plan: Plan, played: Played, *, deterministic: bool = False) -> S
 
 
 def plan_digest(plan: Plan, run: CardRun) -> str:
-    """Changes when the cards, the repeats, the checks or the target change."""
-    body = [[play.card.model_dump(mode="json"), play.repeat, [check.name for check in play.checks]] for play in plan.plays]
-    return hashlib.sha256(json.dumps([run.pack, run.target.text, body], sort_keys=True).encode()).hexdigest()
+    """Changes when the cards, the repeats, the checks, the target, the judge or the simulated user change."""
+    body = [[play.card.model_dump(mode="json"), play.repeat, [_wording(check) for check in play.checks]] for play in plan.plays]
+    aids = [run.judge.name] if run.judge else []
+    aids += [] if run.user.deterministic else [run.user.name]
+    return hashlib.sha256(json.dumps([run.pack, run.target.text, body, *aids], sort_keys=True).encode()).hexdigest()
+
+
+def _wording(check: Check) -> str:
+    """A check by name, and one that a model carries out also by the rubric: verdicts by two wordings do not belong in one run."""
+    return " ".join([check.name, *filter(None, [check.labels.get("rubric")])])
 
 
 def _never_answered(transcripts: Sequence[Transcript]) -> list[str]:

@@ -25,7 +25,7 @@ from assistant.wire import (
 
 @dataclass(frozen=True, kw_only=True)
 class Visible:
-    """What a target can show beside the text of its answers."""
+    """What a play can show beside the text of its answers; `judge`: a model judges them."""
 
     route: bool = False
     tools: bool = False
@@ -33,6 +33,7 @@ class Visible:
     outcome: bool = False
     state: bool = False
     timings: bool = False
+    judge: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +74,26 @@ class Turn:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What `judge` said of one turn (1-based) by `rubric` (name, version, digest): `pass` or `fail`, null when there is no verdict, and then
+    `error` says why."""
+
+    check: str
+    turn: int
+    said: str | None
+    score: float | None = None
+    reason: str = ""
+    error: str = ""
+    rubric: str = ""
+    judge: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Transcript:
-    """All turns of one card and repeat. `fault` names what stopped the play: `agent_error`, `timeout` or `infra_error`."""
+    """All turns of one card and repeat. `fault` names what stopped the play: `agent_error`, `timeout`, `simulator_error` or `infra_error`.
+
+    `ended` is why a simulated user stopped: `reached`, `left` or `max_turns`; null for fixed turns.
+    """
 
     card: str
     repeat: int
@@ -84,6 +103,8 @@ class Transcript:
     thread_id: str | None = None
     fault: str | None = None
     fault_reason: str = ""
+    ended: str | None = None
+    verdicts: Sequence[Verdict] = ()
 
 
 def turn_from_events(user: str, events: Sequence[Event], duration_s: float | None) -> Turn:
@@ -140,13 +161,17 @@ def transcript_to_json(transcript: Transcript) -> dict[str, Any]:
 
 def transcript_from_json(data: Mapping[str, Any]) -> Transcript:
     """Inverse of `transcript_to_json`. Raises `TypeError` or `KeyError` on a foreign shape."""
-    plain = {name: value for name, value in data.items() if name not in {"turns", "visible"}}
-    return Transcript(turns=[turn_from_json(turn) for turn in data["turns"]], visible=Visible(**data["visible"]), **plain)
+    plain = {name: value for name, value in data.items() if name not in {"turns", "visible", "verdicts"}}
+    verdicts = tuple(Verdict(**verdict) for verdict in data.get("verdicts", ()))
+    turns = [turn_from_json(turn) for turn in data["turns"]]
+    return Transcript(turns=turns, visible=Visible(**data["visible"]), verdicts=verdicts, **plain)
+
+
+_PLAIN_FIELDS = frozenset(item.name for item in fields(Turn)) - {"tool_calls", "citations"}
 
 
 def turn_from_json(data: Mapping[str, Any]) -> Turn:
-    known = {item.name for item in fields(Turn)}
-    plain = {name: value for name, value in data.items() if name in known - {"tool_calls", "citations"}}
+    plain = {name: value for name, value in data.items() if name in _PLAIN_FIELDS}
     return Turn(
         tool_calls=[ToolCall(**call) for call in data.get("tool_calls", ())],
         citations=[Citation(**citation) for citation in data.get("citations", ())],

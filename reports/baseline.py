@@ -32,7 +32,7 @@ def promote(folder: Path, runs: Path, act: Act) -> Promotion:
     with every reason against it, `RecordError` or `VerdictError` when it cannot be read.
     """
     record, verdict = read_record(folder / "record.json"), read_verdict(folder / "verdict.json")
-    counts = count_slots(read_slots(folder / "slots.jsonl"))
+    counts = count_slots(read_slots(folder / "slots.jsonl", record.slots_digest))
     against = [*_unsigned(act), *_unfit(record, verdict), *_changed(record, verdict, counts)]
     if record.run_id in {promotion.run_id for promotion in read_history(runs).accepted}:
         against.append(f"{record.run_id} is promoted already")
@@ -52,7 +52,9 @@ def history_of(folder: Path) -> History:
     if record.broken:
         raise HistoryError(f"{folder}: cannot be compared with: its evidence is broken ({record.broken[0].rstrip('.')})")
     act = Act(who="nobody", why="named as baseline", at=datetime.min.replace(tzinfo=UTC))
-    return History(events=(_promotion(folder, record, count_slots(read_slots(folder / "slots.jsonl")), act),))
+    return History(
+        events=(_promotion(folder, record, count_slots(read_slots(folder / "slots.jsonl", record.slots_digest)), act),)
+    )
 
 
 def revoke(run_id: str, runs: Path, act: Act) -> Revocation:

@@ -144,6 +144,32 @@ def timeline(series: Sequence[Series], *, y_name: str, form: Callable[[float], s
     return _svg(frame.width, frame.height, f"{y_name} over {seconds(last)}. {told}", parts, "chart")
 
 
+def trend(values: Sequence[float], levels: Sequence[tuple[int, int, float]], *, name: str, unit: Unit) -> str:
+    """Values run by run with the level `(first, last, value)` of each stretch; every stretch after the first starts at a marked change."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    pad = 0.1 * (high - low or abs(high) or 1.0)
+    floor_at = 0.0 if low >= 0 and low < 0.5 * high else low - pad
+    top = min(1.0, high + pad) if unit == "share" and high <= 1 else high + pad
+    frame = _Frame(width=560, height=200, x_range=(0, max(1, len(values) - 1)), y_range=(floor_at, top))
+    ticks = [floor_at + part * (top - floor_at) / 4 for part in range(5)]
+
+    def form(value: float) -> str:
+        return quantity(value, unit)
+
+    parts = frame.axes([run for run in _ticks(len(values) - 1) if run == int(run)], ticks, lambda run: f"{run:.0f}", form)
+    parts.append(frame.line(list(enumerate(values)), "cand"))
+    for number, (first, last, level) in enumerate(levels):
+        parts.append(frame.line([(first, level), (last, level)], "base dash"))
+        if number:
+            x = frame.at(first - 0.5, 0)[0]
+            parts.append(f'<path class="thr" d="M{x:.1f} 10V{frame.height - 26:.1f}"/>')
+            parts.append(f'<text class="mid val" x="{x:.1f}" y="9">{number}</text>')
+    told = "; ".join(f"runs {first} to {last} at {form(level)}" for first, last, level in levels)
+    return _svg(frame.width, frame.height, f"{name}: {told}", parts, "chart")
+
+
 def _range(line: Series, form: Callable[[float], str]) -> str:
     known = [y for _, y in line.points if y is not None]
     return f"{line.name}: {f'{form(min(known))} to {form(max(known))}' if known else 'nothing'}"

@@ -137,7 +137,7 @@ def _failure(card: FailingCard, transcript: Mapping[str, Any] | None, about: Map
         why=(first.reason or f"{first.evaluator}: {first.state.replace('_', ' ')}") if first else "",
         shown_repeat=repeat,
         checks=[_check(check) for check in checks],
-        entries=[entry for turn in (transcript or {}).get("turns", []) for entry in _entries(turn)],
+        entries=[entry for turn in (transcript or {}).get("turns", []) for entry in turn_entries(turn)],
         reproduce=card.reproduce,
         known_issue=_plain(issue) if issue else "",
         trace="",
@@ -157,7 +157,8 @@ def _check(check: FailedCheck) -> Check:
     )
 
 
-def _entries(turn: Mapping[str, Any]) -> Iterator[Entry]:
+def turn_entries(turn: Mapping[str, Any]) -> Iterator[Entry]:
+    """The lines of one turn of a transcript in reading order; long texts are cut."""
     yield Entry(who="user", text=_cut(_plain(turn.get("user"))), code=False, took="")
     route: Mapping[str, Any] = turn.get("route") or {}
     if route:

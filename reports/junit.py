@@ -3,35 +3,71 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from xml.etree import ElementTree as Tree
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+from xml.sax.saxutils import XMLGenerator
+from xml.sax.xmlreader import AttributesImpl
 
 from reports.gates.verdict import JUDGED_STATES, GateResult, Verdict
-from reports.records import FAILED_STATES, UNJUDGED_STATES, Slot
+from reports.records import FAILED_STATES, Slot
 
 _NOT_XML = re.compile("[^\\t\\n\\r\\u0020-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
+_NONE: list[Slot] = []
+Case = tuple[str, str, dict[str, str]]
+"""A test's name, the tag of its outcome (empty: it passed), and `message`, `type` and `text` of that tag."""
 
-def junit_xml(slots: Iterable[Slot], verdict: Verdict) -> bytes:
-    """JUnit XML, UTF-8. Card slots are read once; a repeat fails when a non-advisory slot fails, and errors when one could not be
+
+class CardRepeats:
+    """What JUnit tells of the card slots that went by: each repeat of each card with its slots that did not pass."""
+
+    def __init__(self) -> None:
+        self._cards: dict[str, dict[int, list[Slot]]] = {}
+
+    def watch(self, slots: Iterable[Slot]) -> Iterator[Slot]:
+        """The same slots, noted as they are read."""
+        for slot in slots:
+            if slot.suite == "cards":
+                found = self._cards.setdefault(slot.card, {}).setdefault(slot.repeat, _NONE)
+                if slot.state != "pass" and not slot.advisory:
+                    self._cards[slot.card][slot.repeat] = [*found, slot]
+            yield slot
+
+    def __iter__(self) -> Iterator[tuple[str, int, list[Slot]]]:
+        for card, repeats in self._cards.items():
+            for repeat, found in repeats.items():
+                yield card, repeat, found
+
+
+def read_repeats(slots: Iterable[Slot]) -> CardRepeats:
+    """All card repeats of a stream of slots."""
+    repeats = CardRepeats()
+    for _ in repeats.watch(slots):
+        pass
+    return repeats
+
+
+def write_junit(file: BinaryIO, repeats: CardRepeats, verdict: Verdict) -> None:
+    """JUnit XML, UTF-8, written as it is made. A repeat fails when a non-advisory slot fails, and errors when one could not be
     judged. A gate that is not judged is skipped. Characters XML cannot hold become U+FFFD."""
-    repeats: dict[tuple[str, int], list[Slot]] = {}
-    for slot in slots:
-        if slot.suite == "cards":
-            repeats.setdefault((slot.card, slot.repeat), []).append(slot)
-    cards = Tree.Element("testsuite", name="cards")
-    for (card, repeat), group in repeats.items():
-        _card(cards, card, repeat, group)
-    gates = Tree.Element("testsuite", name="gates")
-    for gate in verdict.gates:
-        _gate(gates, gate)
-    root = Tree.Element("testsuites", name=f"assay {clean(verdict.policy)}")
-    for suite in (cards, gates):
-        _totals(suite, [suite])
-        root.append(suite)
-    _totals(root, [cards, gates])
-    Tree.indent(root)
-    return Tree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    gates = [_gate(gate) for gate in verdict.gates]
+    totals = {"cards": _totals(tag for *_, tag in _outcomes(repeats)), "gates": _totals(tag for _, tag, _ in gates)}
+    whole = {name: str(sum(int(total[name]) for total in totals.values())) for name in ("tests", "failures", "errors")}
+    xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
+    xml.startDocument()
+    xml.startElement("testsuites", AttributesImpl({"name": f"assay {clean(verdict.policy)}", **whole}))
+    xml.ignorableWhitespace("\n")
+    for suite in ("cards", "gates"):
+        xml.startElement("testsuite", AttributesImpl({"name": suite, **totals[suite]}))
+        xml.ignorableWhitespace("\n")
+        for case in _card_cases(repeats) if suite == "cards" else gates:
+            _write_case(xml, suite, case)
+        xml.endElement("testsuite")
+        xml.ignorableWhitespace("\n")
+    xml.endElement("testsuites")
+    xml.ignorableWhitespace("\n")
+    xml.endDocument()
 
 
 def clean(text: str) -> str:
@@ -39,18 +75,20 @@ def clean(text: str) -> str:
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _card(suite: Tree.Element, card: str, repeat: int, slots: list[Slot]) -> None:
-    case = Tree.SubElement(suite, "testcase", classname="cards", name=clean(f"{card} repeat {repeat}"))
-    counted = [slot for slot in slots if not slot.advisory]
-    failed = [slot for slot in counted if slot.state in FAILED_STATES]
-    unjudged = [slot for slot in counted if slot.state in UNJUDGED_STATES]
-    for tag, found in (("failure", failed), ("error", unjudged)):
+def _outcomes(repeats: CardRepeats) -> Iterator[tuple[str, int, list[Slot], str]]:
+    for card, repeat, found in repeats:
+        failed = [slot for slot in found if slot.state in FAILED_STATES]
+        yield card, repeat, failed or found, "failure" if failed else "error" if found else ""
+
+
+def _card_cases(repeats: CardRepeats) -> Iterator[Case]:
+    for card, repeat, found, tag in _outcomes(repeats):
+        details = {}
         if found:
             first = found[0]
-            message = f"{first.evaluator}: {first.reason or first.state}"
-            node = Tree.SubElement(case, tag, message=clean(message), type=first.state)
-            node.text = clean("\n".join(_told(slot) for slot in found))
-            return
+            text = "\n".join(_told(slot) for slot in found)
+            details = {"message": f"{first.evaluator}: {first.reason or first.state}", "type": first.state, "text": text}
+        yield f"{card} repeat {repeat}", tag, details
 
 
 def _told(slot: Slot) -> str:
@@ -58,21 +96,33 @@ def _told(slot: Slot) -> str:
     return f"{slot.evaluator}: {slot.state}{blamed} {slot.reason}".rstrip()
 
 
-def _gate(suite: Tree.Element, gate: GateResult) -> None:
-    case = Tree.SubElement(suite, "testcase", classname="gates", name=clean(gate.id))
+def _gate(gate: GateResult) -> Case:
     if gate.state == "pass":
-        return
+        return gate.id, "", {}
     if gate.state not in JUDGED_STATES:
-        Tree.SubElement(case, "skipped", message=clean(gate.sentence))
-        return
-    tag = "failure" if gate.state == "fail" else "error"
-    node = Tree.SubElement(case, tag, message=clean(f"{gate.title}: {gate.sentence}"), type=gate.state)
-    node.text = clean("\n".join(gate.cards))
+        return gate.id, "skipped", {"message": gate.sentence, "text": ""}
+    details = {"message": f"{gate.title}: {gate.sentence}", "type": gate.state, "text": "\n".join(gate.cards)}
+    return gate.id, "failure" if gate.state == "fail" else "error", details
 
 
-def _totals(node: Tree.Element, suites: list[Tree.Element]) -> None:
-    cases = [case for suite in suites for case in suite.findall("testcase")]
-    node.set("tests", str(len(cases)))
-    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        if attribute != "skipped" or node.tag == "testsuite":
-            node.set(attribute, str(sum(case.find(tag) is not None for case in cases)))
+def _totals(tags: Iterable[str]) -> dict[str, str]:
+    counted = Counter(tags)
+    numbers = {
+        "tests": counted.total(),
+        "failures": counted["failure"],
+        "errors": counted["error"],
+        "skipped": counted["skipped"],
+    }
+    return {name: str(number) for name, number in numbers.items()}
+
+
+def _write_case(xml: XMLGenerator, suite: str, case: Case) -> None:
+    name, tag, details = case
+    xml.startElement("testcase", AttributesImpl({"classname": suite, "name": clean(name)}))
+    if tag:
+        shown = {key: clean(text) for key, text in details.items() if key != "text"}
+        xml.startElement(tag, AttributesImpl(shown))
+        xml.characters(clean(details["text"]))
+        xml.endElement(tag)
+    xml.endElement("testcase")
+    xml.ignorableWhitespace("\n")

@@ -1,18 +1,23 @@
-"""Writes `report.html`, `summary.md` and `junit.xml` of a run folder."""
+"""Writes the pages: of a run folder, of two runs side by side, of the drift over many."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from reports import compare_view as view
+from reports import drift_view
 from reports import format as form
+from reports.compare import Comparison
+from reports.drift import LEAST_EFFECT, Drift
 from reports.failures import anchor, failures
-from reports.gates.verdict import Verdict, read_verdict
-from reports.junit import clean, junit_xml
+from reports.gates.verdict import EXIT_CODES, Verdict, read_verdict
+from reports.index import index_runs
+from reports.junit import CardRepeats, clean, read_repeats, write_junit
 from reports.records import Record, read_record, read_slots
 from reports.sections import sections
 from reports.views import VERDICT_ICONS, facts, gate_groups, gate_rows, slot_table, tally, ungated
@@ -20,8 +25,10 @@ from reports.views import VERDICT_ICONS, facts, gate_groups, gate_rows, slot_tab
 STOPPING = ("fail", "invalid", "inconclusive")
 
 
-def render_run(folder: Path) -> None:
+def render_run(folder: Path, repeats: CardRepeats | None = None) -> None:
     """Render a run folder from its `record.json`, `slots.jsonl`, `transcripts.jsonl` and `verdict.json`.
+
+    `repeats` are those of its slots, where somebody has just read them.
 
     Files are replaced whole. The page needs no other file and no network. Raises `RecordError` or `VerdictError` when an input
     cannot be read.
@@ -31,7 +38,59 @@ def render_run(folder: Path) -> None:
     pages = {"report.html": "report.html.j2", "summary.md": "summary.md.j2"}
     for name, template in pages.items():
         _replace(folder / name, clean(_environment().get_template(template).render(values)).encode())
-    _replace(folder / "junit.xml", junit_xml(read_slots(folder / "slots.jsonl"), verdict))
+    draft = folder / "junit.xml.part"
+    with draft.open("wb") as file:
+        write_junit(file, repeats or read_repeats(read_slots(folder / "slots.jsonl")), verdict)
+    draft.replace(folder / "junit.xml")
+
+
+def render_comparison(found: Comparison, page: Path) -> None:
+    """Write one page on two runs, replacing it whole."""
+    values = {
+        "found": found,
+        "headline": view.headline(found),
+        "paired": view.paired_words(found),
+        "gates": view.gate_cells(found),
+        "cards": view.changed_cards(found),
+        "stages": view.stage_rows(found),
+        "usage": view.usage_rows(found),
+        "metrics": view.metric_rows(found),
+    }
+    page.parent.mkdir(parents=True, exist_ok=True)
+    _replace(page, clean(_environment().get_template("compare.html.j2").render(values)).encode())
+
+
+def render_drift(found: Sequence[Drift], tier: str, page: Path) -> None:
+    """Write one page on the drift of all metrics, replacing it whole."""
+    moments = sorted({(point.created_at, point.run_id) for drift in found for point in drift.points})
+    values = {
+        "tier": tier,
+        "runs": len(moments),
+        "first": form.moment(moments[0][0]) if moments else form.NOTHING,
+        "last": form.moment(moments[-1][0]) if moments else form.NOTHING,
+        "headline": drift_view.headline(found),
+        "least": form.share(LEAST_EFFECT),
+        "rows": drift_view.drift_rows(found),
+        "quiet": [drift.metric for drift in found if drift.enough and not drift.changes],
+        "short": [drift.metric for drift in found if not drift.enough],
+    }
+    page.parent.mkdir(parents=True, exist_ok=True)
+    _replace(page, clean(_environment().get_template("drift.html.j2").render(values)).encode())
+
+
+def render_index(runs: Path) -> Path:
+    """Write `index.html` over all run folders of `runs`."""
+    index = index_runs(runs)
+    words = [row.verdict for row in index.rows]
+    told = [f"{words.count(word)} {word}" for word in EXIT_CODES if word in words]
+    values = {
+        "index": index,
+        "icons": VERDICT_ICONS,
+        "headline": f"{form.plural(len(words), 'runs')}: {', '.join(told) or 'no verdict'}.",
+    }
+    page = runs / "index.html"
+    _replace(page, clean(_environment().get_template("index.html.j2").render(values)).encode())
+    return page
 
 
 def _values(folder: Path, record: Record, verdict: Verdict) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from threading import Lock
+from weakref import finalize
 
 from assistant.deps import Passage
 from assistant.spelling import fold, folded
@@ -30,6 +31,7 @@ class FullText:
     def __init__(self, passages: Sequence[Passage]) -> None:
         self._lock = Lock()
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
+        self._closing = finalize(self, self._connection.close)
         self._connection.execute("CREATE VIRTUAL TABLE passages USING fts5(title, heading, text, tokenize='porter unicode61')")
         rows = [(number, fold(item.title), fold(item.heading), fold(item.text)) for number, item in enumerate(passages)]
         self._connection.executemany("INSERT INTO passages(rowid, title, heading, text) VALUES (?, ?, ?, ?)", rows)
@@ -48,8 +50,9 @@ class FullText:
         return {int(row): float(score) for row, score in rows}
 
     def close(self) -> None:
+        """Closed by itself when nobody holds it any more."""
         with self._lock:
-            self._connection.close()
+            self._closing()
 
 
 def terms(query: str) -> list[str]:

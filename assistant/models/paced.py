@@ -1,7 +1,7 @@
 """A model with fixed delays around another model's answer, so that latency promises can be gated without an LLM's noise.
 
 A text answer waits `ttft_ms`, then goes out in `tokens` pieces with `gap_ms` between two pieces: its total time is
-`ttft_ms + (tokens - 1) * gap_ms` whatever the text's length. A tool call waits `tool_ms` and goes out at once. With `stall_s`, every
+`ttft_ms + (tokens - 1) * gap_ms` whatever the text's length and however late its reader is. A tool call waits `tool_ms` and goes out at once. With `stall_s`, every
 `stall_every`-th request of this model stops for that long before its first piece. The time the inner model needs counts towards the first delay.
 """
 
@@ -154,7 +154,11 @@ class PacedModel(WrapperModel):
     ) -> AsyncGenerator[StreamedResponse]:
         response = await self._answer(messages, model_settings, model_request_parameters)
         yield PacedStream(
-            model_request_parameters=model_request_parameters, response=response, pace=self._pace, sleep=self._sleep
+            model_request_parameters=model_request_parameters,
+            response=response,
+            pace=self._pace,
+            sleep=self._sleep,
+            clock=self._clock,
         )
 
     async def _answer(
@@ -178,11 +182,12 @@ def _calls_tool(response: ModelResponse) -> bool:
 
 @dataclass
 class PacedStream(StreamedResponse):
-    """Gives out a finished response in equal pieces with equal gaps."""
+    """Gives out a finished response in equal pieces, each at its own time after the first: a reader that falls behind does not slow the writer."""
 
     response: ModelResponse
     pace: Pace
     sleep: Sleep
+    clock: Callable[[], float]
 
     def __post_init__(self) -> None:
         self.provider_details = self.response.provider_details
@@ -190,15 +195,17 @@ class PacedStream(StreamedResponse):
         self._usage = self.response.usage
 
     async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
-        first = True
+        started: float | None = None
+        written = 0
         for number, part in enumerate(self.response.parts):
             if not isinstance(part, TextPart):
                 yield self._parts_manager.handle_part(vendor_part_id=number, part=part)
                 continue
             for piece in split(part.content, self.pace.tokens):
-                if not first:
-                    await self.sleep(self.pace.gap_ms / 1000)
-                first = False
+                if started is None:
+                    started = self.clock()
+                await self.sleep(max(0.0, started + written * self.pace.gap_ms / 1000 - self.clock()))
+                written += 1
                 for event in self._parts_manager.handle_text_delta(vendor_part_id=number, content=piece):
                     yield event
 

@@ -10,10 +10,11 @@ import click
 
 from evals.cards import card_schema
 from evals.catalog import load_cards
-from evals.cli.importing import import_cards
+from evals.cli.importing import from_feedback, import_cards
 from evals.cli.stats import stats
 from evals.errors import UsageError
 from evals.importing.drafts import draft_faults
+from evals.judging.rubrics import read_rubrics, rubric_faults
 from evals.selfcheck import card_faults
 from evals.targets.inprocess import pack_facts
 
@@ -64,6 +65,7 @@ def validate(pack: str) -> None:
     """
     found = load_cards(_DATASETS / pack / "scenarios")
     faults = card_faults(found, pack_facts(pack, os.environ))
+    faults += rubric_faults(found, read_rubrics(_DATASETS / pack / "judge" / "rubrics"))
     if faults:
         raise UsageError("\n".join(faults))
     _show_drafts(_DATASETS / pack / "drafts")
@@ -102,6 +104,7 @@ def schema() -> None:
 
 
 cards.add_command(import_cards)
+cards.add_command(from_feedback)
 cards.add_command(stats)
 
 

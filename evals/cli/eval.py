@@ -7,20 +7,21 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from evals.cards import Card
-from evals.catalog import load_cards, nearest
+from evals.catalog import choose_cards, load_cards
+from evals.cli.limits import budget_of, budget_options
+from evals.cli.models import judge_of, judge_option, judged_lines, user_of, user_option
 from evals.cli.progress import progress_report
-from evals.errors import UsageError
 from evals.scoring import play_states
 from evals.suites import CardRun, SuiteResult, run_cards
 from evals.targets.opening import parse_target
-from reports.records import Slot
+from reports.records import UNJUDGED_STATES, Slot
 
 
 @click.command("eval")
@@ -30,6 +31,9 @@ from reports.records import Slot
 @click.option("--target", "target_text", default="inprocess", show_default=True)
 @click.option("--repeats", default=1, show_default=True, type=click.IntRange(1, 100))
 @click.option("--out", type=click.Path(path_type=Path), help="Keep journal and transcripts in this folder.")
+@judge_option
+@user_option
+@budget_options
 @click.option("--json", "as_json", is_flag=True)
 def evaluate(pack: str, card_ids: Sequence[str], area: str | None, **options: Any) -> int:
     """Play scenario cards and show what each got wrong.
@@ -38,10 +42,17 @@ def evaluate(pack: str, card_ids: Sequence[str], area: str | None, **options: An
     Example:
       assay eval --card fryer-pilot-out
     """
-    cards = _chosen(load_cards(Path("datasets") / pack / "scenarios"), card_ids, area)
+    cards = choose_cards(load_cards(Path("datasets") / pack / "scenarios"), ids=card_ids, area=area)
     folder: Path = options["out"] or Path(tempfile.mkdtemp(prefix="assay-eval-"))
     run = CardRun(
-        pack=pack, target=parse_target(options["target_text"]), folder=folder, environ=os.environ, repeats=options["repeats"]
+        pack=pack,
+        target=parse_target(options["target_text"]),
+        folder=folder,
+        environ=os.environ,
+        repeats=options["repeats"],
+        judge=judge_of(options["judge"], os.environ),
+        user=user_of(options["user_model"], os.environ),
+        budget=budget_of(options),
     )
     try:
         with progress_report() as progress:
@@ -53,18 +64,7 @@ def evaluate(pack: str, card_ids: Sequence[str], area: str | None, **options: An
         click.echo(json.dumps([vars(slot) for slot in result.slots], indent=1))
     else:
         _show(result, talk=len(cards) == 1)
-    return 0 if all(slot.state == "pass" for slot in result.slots) else 1
-
-
-def _chosen(cards: Sequence[Card], ids: Sequence[str], area: str | None) -> list[Card]:
-    known = [card.id for card in cards]
-    unknown = [card_id for card_id in ids if card_id not in known]
-    if unknown:
-        raise UsageError("\n".join(f"--card {card_id}: no such card{nearest(card_id, known)}" for card_id in unknown))
-    chosen = [card for card in cards if (not ids or card.id in ids) and (area is None or card.area == area)]
-    if not chosen:
-        raise UsageError(f"--area {area}: no card{nearest(area or '', sorted({card.area for card in cards}))}")
-    return chosen
+    return 0 if all(slot.state == "pass" or slot.advisory for slot in result.slots) else 1
 
 
 def _show(result: SuiteResult, *, talk: bool) -> None:
@@ -72,12 +72,14 @@ def _show(result: SuiteResult, *, talk: bool) -> None:
         _show_talk(result)
     for slot in result.slots:
         if slot.state != "pass":
-            click.echo(f"{slot.state:<12} {slot.card} {slot.evaluator}: {slot.reason}")
+            click.echo(f"{slot.state:<12} {slot.card} {slot.evaluator}{' (advisory)' if slot.advisory else ''}: {slot.reason}")
     for name, reason in result.not_measurable.items():
         click.echo(f"not measurable: {name}: {reason}")
+    for line in judged_lines(result.tables.get("judge"), result.metrics):
+        click.echo(line)
     states = play_states(result.slots)
     passed = sum(state == "pass" for state in states.values())
-    click.echo(f"{passed} / {len(states)} planned plays passed ({_slot_words(result.slots)})")
+    click.echo(f"{passed} / {len(states)} planned plays passed ({_slot_words(result.slots)}){_unjudged(result.slots, states)}")
 
 
 def _show_talk(result: SuiteResult) -> None:
@@ -91,3 +93,10 @@ def _show_talk(result: SuiteResult) -> None:
 
 def _slot_words(slots: Sequence[Slot]) -> str:
     return f"{sum(slot.state == 'pass' for slot in slots)} of {len(slots)} checks"
+
+
+def _unjudged(slots: Sequence[Slot], states: Mapping[tuple[str, int], str]) -> str:
+    """Plays that say nothing about the assistant, by what kept them from being judged."""
+    kinds = {(s.card, s.repeat): s.state for s in slots if not s.advisory and s.state in UNJUDGED_STATES}
+    left = Counter(kinds[play] for play, state in states.items() if state == "unjudged")
+    return "; not judged: " + ", ".join(f"{n} {state}" for state, n in sorted(left.items())) if left else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from evals.importing import bfcl, openai_evals, promptfoo, pydantic_evals, tau2
+from evals.importing import bfcl, feedback, openai_evals, promptfoo, pydantic_evals, tau2
 from evals.importing.drafts import Imported, Reader, slug, write_drafts
 
 FORMATS: dict[str, Reader] = {
@@ -41,6 +41,27 @@ def import_cards(source_format: str, source: Path, **options: Any) -> int:
     folder: Path = options["out"] or Path("datasets") / options["pack"] / "drafts"
     paths = write_drafts(imported, folder, area=slug(options["area"] or source.stem), source=source.name)
     if options["as_json"]:
+        click.echo(json.dumps(_rows(imported, paths), indent=1))
+    else:
+        _show(imported, paths)
+    return 0 if paths else 1
+
+
+@click.command("from-feedback")
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--pack", default="qsr", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Default: datasets/<pack>/drafts")
+@click.option("--json", "as_json", is_flag=True)
+def from_feedback(source: Path, pack: str, out: Path | None, as_json: bool) -> int:
+    """Turn disliked conversations (JSON lines with reason and messages) into draft cards; personal data is masked.
+
+    \b
+    Example:
+      assay cards from-feedback thumbs-down.jsonl
+    """
+    imported = feedback.read(source)
+    paths = write_drafts(imported, out or Path("datasets") / pack / "drafts", area="feedback", source=source.name)
+    if as_json:
         click.echo(json.dumps(_rows(imported, paths), indent=1))
     else:
         _show(imported, paths)

@@ -19,14 +19,18 @@ BROKEN = 3
 COMMANDS = {
     "release": "evals.cli.release:release",
     "eval": "evals.cli.eval:evaluate",
+    "score": "evals.cli.score:score",
     "plan": "evals.cli.plan:plan",
     "routing": "evals.cli.routing:routing",
     "load": "evals.cli.load:load",
     "gate": "evals.cli.gate:gate",
     "report": "evals.cli.gate:report",
+    "compare": "evals.cli.compare:compare",
+    "drift": "evals.cli.drift:drift",
     "promote": "evals.cli.history:promote",
     "history": "evals.cli.history:history",
     "contract": "evals.cli.contract:contract",
+    "judge": "evals.cli.judge:judge",
     "cards": "evals.cli.cards:cards",
     "serve": "evals.cli.serve:serve",
     "chat": "evals.cli.serve:chat",
@@ -76,8 +80,10 @@ def assay() -> None:
 
 def main() -> None:
     """Run the command line and exit. No traceback reaches the user: an unexpected error is written to a file that is named."""
-    # What a cut-off stream says while it closes is no news to the person who cut it off.
+    # pydantic-ai leaves the stream of a cancelled request open; asyncio closes it at the end of the loop and logs a traceback of that.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    # What the assistant logs while it is measured is in its events; only `serve` shows its log.
+    logging.getLogger("assistant").addHandler(logging.NullHandler())
     # One decision multiplies small matrices: waking other cores for that costs more than it gains, ten times more on a busy machine.
     if sys.argv[1:2] != ["setup"]:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -106,16 +112,28 @@ def _explain(error: Exception) -> int:
     from loadtests.samples import SampleError
     from loadtests.script import ScriptError
     from loadtests.traffic import TrafficError
+    from reports.drift import DriftError
     from reports.gates.policy import PolicyError
     from reports.gates.verdict import VerdictError
     from reports.history import HistoryError
-    from reports.records import RecordError
+    from reports.records import BrokenRecord, RecordError
 
     if isinstance(error, AssayError):
         click.echo(f"assay: {error}", err=True)
         return error.exit_code
+    if isinstance(error, BrokenRecord):
+        click.echo(f"assay: {error}", err=True)
+        return BROKEN
     faulty_file = (
-        AssistantError | PolicyError | RecordError | VerdictError | HistoryError | TrafficError | ScriptError | SampleError
+        AssistantError
+        | DriftError
+        | PolicyError
+        | RecordError
+        | VerdictError
+        | HistoryError
+        | TrafficError
+        | ScriptError
+        | SampleError
     )
     if isinstance(error, faulty_file):
         click.echo(f"assay: {error}", err=True)

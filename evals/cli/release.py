@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
+from evals.cli.limits import budget_of, budget_options
 from evals.cli.load import traffic_profile
+from evals.cli.models import judge_of, judge_option, user_of, user_option
 from evals.cli.progress import progress_report
 from evals.errors import UsageError
 from evals.release import Release, Released, run_release
@@ -37,6 +39,9 @@ _POLICIES = Path("datasets/gates")
 @click.option(
     "--resume", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Continue a run folder that was interrupted."
 )
+@judge_option
+@user_option
+@budget_options
 @click.option("--no-track", is_flag=True, help="Do not write to MLflow.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 def release(tier: Tier, **options: Any) -> int:
@@ -55,6 +60,9 @@ def release(tier: Tier, **options: Any) -> int:
         folder=folder,
         environ=os.environ,
         traffic=traffic_profile(options["traffic"]),
+        judge=judge_of(options["judge"], os.environ),
+        user=user_of(options["user_model"], os.environ),
+        budget=budget_of(options),
     )
     with progress_report() as progress:
         released = run_release(request, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import logging
 import os
 import socket
 import sys
@@ -36,6 +37,7 @@ def serve(pack: str, model: str | None, host: str, port: int, sandboxes: bool) -
 
     if sandboxes and host not in {"127.0.0.1", "::1", "localhost"}:
         raise UsageError(f"--sandboxes: only on loopback, not on {host}; leave --host away")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = Settings.from_environ(os.environ)
     if model:
         settings = replace(settings, model=model)

@@ -88,6 +88,9 @@ class Budget(Evaluator[list[str], Transcript, Card]):
                 "turn_s": turn.duration_s,
                 "model_calls": usage.get("model_calls"),
                 "output_tokens": usage.get("output_tokens"),
+                "input_tokens": usage.get("input_tokens"),
+                "tool_calls": len(turn.tool_calls),
+                "cost_usd": usage.get("cost_usd"),
             }
             for name, value in spent.items():
                 limit = getattr(budgets, name)
@@ -102,26 +105,47 @@ def tool_faults(expect: Expectation, calls: Sequence[ToolCall]) -> list[str]:
         return faults
     if not expect.tools:
         return faults + [f"calls {call.tool!r}; no tool was to be called" for call in calls]
+    if expect.tool_precision is not None or expect.tool_recall is not None:
+        return faults + _shares(expect, calls)
     if expect.order == "exact" and len(calls) != len(expect.tools):
         faults.append(f"{len(calls)} tool calls, expected exactly {len(expect.tools)}")
     return faults + _unmatched(expect.tools, calls, ordered=expect.order != "any_order")
 
 
-def contains(actual: Any, wanted: Any) -> bool:
-    """Whether `actual` satisfies `wanted`: subset for mappings, containment for text, 0.5 % for numbers."""
+def _shares(expect: Expectation, calls: Sequence[ToolCall]) -> list[str]:
+    """Precision and recall of the calls against `tools`, each call and each expectation matched once, in any order."""
+    left, matched = list(calls), 0
+    for expectation in expect.tools or []:
+        at = next((index for index, call in enumerate(left) if _matches(expectation, call)), None)
+        if at is not None:
+            del left[at]
+            matched += 1
+    shares = {
+        "tool_precision": (expect.tool_precision, matched / len(calls) if calls else 0.0),
+        "tool_recall": (expect.tool_recall, matched / len(expect.tools or [None])),
+    }
+    return [
+        f"{name} {share:.2f}, at least {least:g} is wanted"
+        for name, (least, share) in shares.items()
+        if least is not None and share < least
+    ]
+
+
+def contains(actual: Any, wanted: Any, tolerance: float = _TOLERANCE) -> bool:
+    """Whether `actual` satisfies `wanted`: subset for mappings, containment for text, relative `tolerance` for numbers."""
     if isinstance(wanted, Mapping):
         return isinstance(actual, Mapping) and all(
-            key in actual and contains(actual[key], value) for key, value in wanted.items()
+            key in actual and contains(actual[key], value, tolerance) for key, value in wanted.items()
         )
     if isinstance(wanted, list):
-        return isinstance(actual, list) and all(any(contains(item, value) for item in actual) for value in wanted)
+        return isinstance(actual, list) and all(any(contains(item, value, tolerance) for item in actual) for value in wanted)
     if isinstance(wanted, bool) or wanted is None:
         return actual is wanted
     if isinstance(wanted, int | float):
         return (
             isinstance(actual, int | float)
             and not isinstance(actual, bool)
-            and abs(actual - wanted) <= _TOLERANCE * max(1.0, abs(wanted))
+            and abs(actual - wanted) <= tolerance * max(1.0, abs(wanted))
         )
     return isinstance(actual, str) and normalise(wanted) in normalise(actual)
 
@@ -141,7 +165,30 @@ def _unmatched(wanted: Sequence[ToolExpectation], calls: Sequence[ToolCall], *, 
 
 
 def _matches(wanted: ToolExpectation, call: ToolCall) -> bool:
-    return call.tool == wanted.name and contains(call.arguments, wanted.arguments)
+    if call.tool != wanted.name:
+        return False
+    if wanted.match == "exact":
+        return equal(dict(call.arguments), wanted.arguments, wanted.tolerance)
+    return contains(call.arguments, wanted.arguments, wanted.tolerance)
+
+
+def equal(actual: Any, wanted: Any, tolerance: float) -> bool:
+    """Same keys, same items in the same order, same text without regard to case; fractions within `tolerance`, whole numbers exactly."""
+    if isinstance(wanted, Mapping):
+        return (
+            isinstance(actual, Mapping)
+            and actual.keys() == wanted.keys()
+            and all(equal(actual[k], wanted[k], tolerance) for k in wanted)
+        )
+    if isinstance(wanted, list):
+        if not isinstance(actual, list) or len(actual) != len(wanted):
+            return False
+        return all(equal(one, other, tolerance) for one, other in zip(actual, wanted, strict=True))
+    if isinstance(wanted, str):
+        return isinstance(actual, str) and normalise(actual) == normalise(wanted)
+    if isinstance(wanted, float) and not isinstance(actual, bool) and isinstance(actual, int | float):
+        return abs(actual - wanted) <= tolerance * max(1.0, abs(wanted))
+    return type(actual) is type(wanted) and actual == wanted
 
 
 def _missing(wanted: ToolExpectation, calls: Sequence[ToolCall]) -> str:

@@ -36,14 +36,15 @@ def card_of(ctx: Context) -> Card:
 
 @dataclass
 class Answered(Evaluator[list[str], Transcript, Card]):
-    """Every turn got an answer with text in it."""
+    """Every turn got an answer with text in it; an error that the card plants and expects still needs its words."""
 
     def evaluate(self, ctx: Context) -> EvaluationReason:
+        card = card_of(ctx)
         return verdict(
             [
-                f"turn {n}: {turn.error or 'the answer is empty'}"
-                for n, turn in enumerate(ctx.output.turns, 1)
-                if turn.error or not turn.text.strip()
+                f"turn {number + 1}: {turn.error or 'the answer is empty'}"
+                for number, turn in enumerate(ctx.output.turns)
+                if not turn.text.strip() or (turn.error and not card.awaits_error(number))
             ]
         )
 

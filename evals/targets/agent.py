@@ -28,6 +28,7 @@ from pydantic_ai.run import AgentRunResult
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from evals.cards import Card
+from evals.conversation import Speak, fixed, no_state
 from evals.errors import UsageError
 from evals.transcript import ToolCall, Transcript, Turn, Visible
 
@@ -57,13 +58,16 @@ class AgentTarget:
         self._timeout_s = timeout_s
 
     async def play(self, card: Card, repeat: int) -> Transcript:
+        return await self.talk(card, repeat, fixed(card))
+
+    async def talk(self, card: Card, repeat: int, speak: Speak) -> Transcript:
         turns: list[Turn] = []
         history: list[ModelMessage] = []
         fault, reason = None, ""
         try:
             subject = self._subject()
-            for spec in card.turns:
-                turn, history = await self._turn(subject, spec.user, history)
+            while (message := await speak(turns, no_state)) is not None:
+                turn, history = await self._turn(subject, message, history)
                 turns.append(turn)
         except _LATE as error:
             fault, reason = "timeout", str(error) or f"no answer within {self._timeout_s:g} s"

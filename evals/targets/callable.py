@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.cards import Card
+from evals.conversation import Speak, fixed, no_state
 from evals.errors import UsageError
 from evals.transcript import Transcript, Turn, Visible, turn_from_json
 
@@ -32,19 +33,22 @@ class CallableTarget:
         self.deterministic = bool(getattr(function, "deterministic", False))
 
     async def play(self, card: Card, repeat: int) -> Transcript:
+        return await self.talk(card, repeat, fixed(card))
+
+    async def talk(self, card: Card, repeat: int, speak: Speak) -> Transcript:
         turns: list[Turn] = []
         history: list[tuple[str, str]] = []
-        for spec in card.turns:
+        while (message := await speak(turns, no_state)) is not None:
             started = time.perf_counter()
             try:
-                answer = await asyncio.wait_for(self._call(spec.user, list(history)), self._timeout_s)
+                answer = await asyncio.wait_for(self._call(message, list(history)), self._timeout_s)
             except TimeoutError:
                 return self._stopped(card, repeat, turns, "timeout", f"no answer within {self._timeout_s:g} s")
             except Exception as error:  # noqa: BLE001  the callable is the thing measured: whatever it raises is its failure
                 return self._stopped(card, repeat, turns, "agent_error", f"{type(error).__name__}: {error}")
-            turn = _turn(spec.user, answer, time.perf_counter() - started)
+            turn = _turn(message, answer, time.perf_counter() - started)
             turns.append(turn)
-            history.append((spec.user, turn.text))
+            history.append((message, turn.text))
         return Transcript(card=card.id, repeat=repeat, turns=turns, visible=self.visible)
 
     async def _call(self, message: str, history: list[tuple[str, str]]) -> Answer:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from assistant.wire import Event, EventAdapter, MetaEvent, SandboxRequest, TurnRequest
 from evals.cards import Card
+from evals.conversation import Speak, fixed
 from evals.errors import TargetError
 from evals.transcript import Transcript, Turn, Visible, turn_from_events
 
@@ -53,13 +54,16 @@ class HttpTarget:
         await self._client.aclose()
 
     async def play(self, card: Card, repeat: int) -> Transcript:
+        return await self.talk(card, repeat, fixed(card))
+
+    async def talk(self, card: Card, repeat: int, speak: Speak) -> Transcript:
         turns: list[Turn] = []
         thread: str | None = None
         fault, reason, state = None, "", None
         try:
             sandbox = await self._sandbox(card)
-            for spec in card.turns:
-                request = TurnRequest(message=spec.user, user_id=card.user, thread_id=thread, sandbox=sandbox)
+            while (message := await speak(turns, lambda: self._state(sandbox))) is not None:
+                request = TurnRequest(message=message, user_id=card.user, thread_id=thread, sandbox=sandbox)
                 turn, thread = await self._turn(request)
                 turns.append(turn)
             state = await self._state(sandbox)

@@ -16,6 +16,7 @@ from assistant.service import Assistant
 from assistant.settings import Settings
 from assistant.wire import Event, MetaEvent, SandboxRequest, TurnRequest
 from evals.cards import Card
+from evals.conversation import Speak, fixed
 from evals.targets.scripted import ALL_VISIBLE
 from evals.transcript import Transcript, Turn, turn_from_events
 
@@ -89,9 +90,20 @@ class InProcessTarget:
         await self._opening.__aexit__(kind, error, trace)
 
     async def play(self, card: Card, repeat: int) -> Transcript:
+        return await self.talk(card, repeat, fixed(card))
+
+    async def talk(self, card: Card, repeat: int, speak: Speak) -> Transcript:
         sandbox = await self.sandbox(SandboxRequest(pack=self._pack, fixtures=card.fixtures, faults=card.faults))
-        turns, thread = await self.converse([turn.user for turn in card.turns], user=card.user, sandbox=sandbox)
-        state: dict[str, Any] = dict((await self._open.sandbox_state(sandbox)).state)
+
+        async def read_state() -> dict[str, Any]:
+            return dict((await self._open.sandbox_state(sandbox)).state)
+
+        turns: list[Turn] = []
+        thread: str | None = None
+        while (message := await speak(turns, read_state)) is not None:
+            turn, thread = await self._turn(TurnRequest(message=message, user_id=card.user, thread_id=thread, sandbox=sandbox))
+            turns.append(turn)
+        state = await read_state()
         return Transcript(card=card.id, repeat=repeat, turns=turns, visible=self.visible, state=state, thread_id=thread)
 
     async def sandbox(self, request: SandboxRequest | None = None) -> str:
@@ -103,12 +115,16 @@ class InProcessTarget:
         turns: list[Turn] = []
         thread: str | None = None
         for message in messages:
-            started = time.perf_counter()
-            request = TurnRequest(message=message, user_id=user, thread_id=thread, sandbox=sandbox)
-            events: list[Event] = [event async for event in self._open.stream(request)]
-            turns.append(turn_from_events(message, events, time.perf_counter() - started))
-            thread = next((event.thread_id for event in events if isinstance(event, MetaEvent)), thread)
+            turn, thread = await self._turn(TurnRequest(message=message, user_id=user, thread_id=thread, sandbox=sandbox))
+            turns.append(turn)
         return turns, thread
+
+    async def _turn(self, request: TurnRequest) -> tuple[Turn, str | None]:
+        """One turn, and the thread it belongs to."""
+        started = time.perf_counter()
+        events: list[Event] = [event async for event in self._open.stream(request)]
+        thread = next((event.thread_id for event in events if isinstance(event, MetaEvent)), request.thread_id)
+        return turn_from_events(request.message, events, time.perf_counter() - started), thread
 
     @property
     def _open(self) -> Assistant:

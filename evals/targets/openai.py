@@ -20,6 +20,7 @@ from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpe
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 from evals.cards import Card
+from evals.conversation import Speak, fixed, no_state
 from evals.errors import TargetError, UsageError
 from evals.transcript import Transcript, Turn, Visible
 
@@ -79,13 +80,16 @@ class OpenAITarget:
         await self._client.close()
 
     async def play(self, card: Card, repeat: int) -> Transcript:
+        return await self.talk(card, repeat, fixed(card))
+
+    async def talk(self, card: Card, repeat: int, speak: Speak) -> Transcript:
         turns: list[Turn] = []
         messages: list[ChatCompletionMessageParam] = []
         fault, reason = None, ""
         try:
-            for spec in card.turns:
-                messages.append({"role": "user", "content": spec.user})
-                turn = await self._turn(spec.user, messages)
+            while (message := await speak(turns, no_state)) is not None:
+                messages.append({"role": "user", "content": message})
+                turn = await self._turn(message, messages)
                 turns.append(turn)
                 messages.append({"role": "assistant", "content": turn.text})
         except ChatFault as stopped:

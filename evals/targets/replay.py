@@ -44,6 +44,9 @@ class ReplayTarget:
     def _difference(self, card: Card, recorded: Transcript) -> str | None:
         """Why the recording is not of this card as it is now; null when it is."""
         remedy = f"record it again, {self._run} is of an older card"
+        if card.goal is not None:
+            begun = recorded.turns[0].user if recorded.turns else card.turns[0].user
+            return None if begun == card.turns[0].user else f"card {card.id}: the user begins otherwise now; {remedy}"
         for number, (spec, turn) in enumerate(zip(card.turns, recorded.turns, strict=False), start=1):
             if spec.user != turn.user:
                 return f"card {card.id} turn {number}: the user now says {_short(spec.user)}, recorded is {_short(turn.user)}; {remedy}"

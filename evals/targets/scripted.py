@@ -15,6 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from evals.cards import Card, ScriptedTurn, Solution
 from evals.catalog import validation_faults
 from evals.errors import UsageError
+from evals.goals import Goal
+from evals.simulation.progress import how_ended, tree_reply
 from evals.transcript import Citation, ToolCall, Transcript, Turn, Visible
 
 ALL_VISIBLE = Visible(route=True, tools=True, citations=True, outcome=True, state=True, timings=True)
@@ -58,6 +60,9 @@ def sabotage_of(card: Card) -> Solution:
 
 
 def scripted_transcript(card: Card, solution: Solution, repeat: int = 0) -> Transcript:
+    """The solution as a play. Of a goal card the scripted user finds its own words; where it finds none the play ends in its fault."""
+    if card.goal is not None:
+        return _pursued(card, card.goal, solution, repeat)
     turns: list[Turn] = []
     previous: str | None = None
     for spec, scripted in zip(card.turns, solution.turns, strict=False):
@@ -65,6 +70,31 @@ def scripted_transcript(card: Card, solution: Solution, repeat: int = 0) -> Tran
         if scripted.agent not in (None, "none"):
             previous = scripted.agent
     return Transcript(card=card.id, repeat=repeat, turns=turns, visible=ALL_VISIBLE, state=_state(solution))
+
+
+def _pursued(card: Card, goal: Goal, solution: Solution, repeat: int) -> Transcript:
+    """Without a tree the user says no more than that it is still there; a solution that runs out is silent."""
+    turns: list[Turn] = []
+    message: str | None = card.turns[0].user
+    ended, previous = None, None
+    while message is not None and ended is None:
+        at = len(turns)
+        scripted = solution.turns[at] if at < len(solution.turns) else ScriptedTurn()
+        turns.append(_turn(message, scripted, previous))
+        previous = previous if scripted.agent in (None, "none") else scripted.agent
+        ended = how_ended(goal, turns, solution.state if at + 1 >= len(solution.turns) else None)
+        message = tree_reply(goal.tree, [turn.text for turn in turns]) if goal.tree else "And?"
+    lost = ended is None
+    return Transcript(
+        card=card.id,
+        repeat=repeat,
+        turns=turns,
+        visible=ALL_VISIBLE,
+        state=_state(solution),
+        ended=ended,
+        fault="simulator_error" if lost else None,
+        fault_reason=f"simulated user (tree): its tree has no reply to {turns[-1].text!r}" if lost else "",
+    )
 
 
 def _state(solution: Solution) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from reports.gates.verdict import FailedCheck
 from reports.records import FAILED_STATES, UNJUDGED_STATES, Slot, Stage
@@ -30,13 +33,15 @@ class CardCount:
 @dataclass(frozen=True, kw_only=True)
 class Counts:
     """`suites` maps suite to planned, passed, failed and unjudged repeats; `states` to slots by state. `answered` is false when
-    the played suites hold slots and not one of them judged an answer; null when nothing was played."""
+    the played suites hold slots and not one of them judged an answer; null when nothing was played. `duplicates` is how many slots
+    have the id of another."""
 
     suites: Mapping[str, Mapping[str, int]]
     states: Mapping[str, Mapping[str, int]]
     cards: list[CardCount]
     stages: Mapping[Stage, int]
     answered: bool | None
+    duplicates: int = 0
 
 
 class _Card:
@@ -93,7 +98,9 @@ def count_slots(slots: Iterable[Slot]) -> Counts:
     """Count a stream of slots; only the cards suite keeps its failed checks."""
     units: dict[tuple[str, str], _Card] = {}
     states: dict[str, Counter[str]] = {}
+    ids = array("q")
     for slot in slots:
+        ids.append(hash(slot.slot_id))
         units.setdefault((slot.suite, slot.card), _Card(slot)).add(slot)
         states.setdefault(slot.suite, Counter())[slot.state] += 1
     suites: dict[str, Counter[str]] = {}
@@ -114,4 +121,5 @@ def count_slots(slots: Iterable[Slot]) -> Counts:
         cards=sorted(cards, key=lambda count: count.card),
         stages=dict(stages),
         answered=answered,
+        duplicates=len(ids) - len(np.unique(np.frombuffer(ids, dtype=np.int64))) if ids else 0,
     )

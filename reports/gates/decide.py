@@ -85,6 +85,10 @@ def _run_faults(record: Record, counts: Counts, policy: Policy, gates: list[Gate
     if counts.answered is False:
         faults.append("The assistant never answered, so nothing could be measured.")
     faults += _lost_slots(record.slot_counts, counts)
+    if counts.duplicates:
+        faults.append(
+            f"{plural(counts.duplicates, 'slots')} too many: an id is there more than once, and every planned slot ends in exactly one state."
+        )
     for suite, total in counts.suites.items():
         unjudged, planned = total["unjudged"], total["planned"]
         if unjudged > policy.max_unjudged * planned:

@@ -46,6 +46,15 @@ async def test_total_time_does_not_depend_on_the_text(text: str) -> None:
     assert clock.slept[0] == 0.3
 
 
+async def test_a_slow_reader_does_not_slow_the_writer() -> None:
+    clock = Clock()
+    model = paced("one two three four five", Pace(ttft_ms=300, gap_ms=20, tokens=5), clock)
+    async with Agent(model).run_stream("hello") as result:
+        async for _ in result.stream_text(delta=True, debounce_by=None):
+            clock.now += 0.015
+    assert clock.now == pytest.approx(0.300 + 4 * 0.020 + 0.015)
+
+
 async def test_a_text_shorter_than_its_pieces_still_takes_the_whole_time() -> None:
     clock = Clock()
     assert "".join(await streamed(paced("ab", Pace(ttft_ms=10, gap_ms=10, tokens=6), clock))) == "ab"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -215,7 +216,12 @@ def test_a_broken_seed_file_is_a_fault(tmp_path: Path) -> None:
         ("plant: str", "plant", "tools: water_plant: parameter plant has no type"),
         ("plant: str", "plant: Gone", "tools: water_plant: its annotations cannot be resolved: name 'Gone' is not defined"),
         ("plant: str", "plant: TurnDeps", "tools: water_plant: no schema can be made of it: "),
-        ("from typing_extensions", "from typing", "tools: water_plant: Could not generate return schema"),
+        pytest.param(
+            "from typing_extensions",
+            "from typing",
+            "tools: water_plant: Could not generate return schema",
+            marks=pytest.mark.skipif(sys.version_info >= (3, 12), reason="typing.TypedDict carries what is needed from 3.12 on"),
+        ),
         ("from __future__", "import nothing_here\nfrom __future__", "tools: cannot be imported: SyntaxError"),
         ("AGENT_DEPS = {", "1 / 0\nAGENT_DEPS = {", "tools: cannot be imported: ZeroDivisionError: division by zero"),
     ],

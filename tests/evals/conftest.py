@@ -1,9 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
 from evals.cards import Card
 
@@ -38,3 +43,24 @@ def make_card() -> MakeCard:
         return Card.model_validate({**CARD, **changes})
 
     return make
+
+
+@contextmanager
+def _served(app: FastAPI) -> Generator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.fixture
+def serve_app() -> Generator[Callable[[FastAPI], str]]:
+    """Serves an app on a free loopback port until the test ends; gives its address."""
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(_served(app))

@@ -157,14 +157,26 @@ def test_doctor_shows_what_is_effective(monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_ctrl_c_keeps_what_is_finished_and_exits_130(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "evals.cli.main", "release", "--out", str(out), "--no-track"]
+    # A shell's background job starts with SIGINT ignored, and Python leaves it so.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from evals.cli.main import main; main()"
+    command = [sys.executable, "-c", listening, "release", "--out", str(out), "--no-track"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ), text=True)
     journal = out / "journal.jsonl"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and (not journal.exists() or journal.read_bytes().count(b"\n") < 3):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    try:
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "interrupted" in said and "Traceback" not in said
     assert journal.read_bytes().count(b"\n") >= 3
+
+
+def test_a_model_that_breaks_as_planned_leaves_no_traceback_on_the_terminal() -> None:
+    command = [sys.executable, "-m", "evals.cli.main", "eval", "--card", "quat-model-down-once"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr and "1 / 1 planned plays passed" in done.stdout

@@ -15,7 +15,7 @@ from pydantic_evals.evaluators import EvaluationReason
 
 from evals.catalog import load_cards
 from evals.evaluators.answer import Context, Say
-from evals.experiment import collect, run_plan
+from evals.experiment import Pace, collect, run_plan
 from evals.journal import Journal
 from evals.mutation import TOOL_OPERATORS, Mutant, mutants
 from evals.plan import plan_cards
@@ -24,7 +24,6 @@ from evals.release import DATASETS, Release, broken_suite, run_release
 from evals.routing.data import read_utterances
 from evals.routing.measure import route_all, routing_metrics, routing_slots
 from evals.scoring import card_metrics
-from evals.selftest import _try
 from evals.suites import SuiteResult, card_result
 from evals.targets.inprocess import PackSource, load_pack
 from evals.targets.opening import CARD_CLOCK, parse_target, private_environ
@@ -120,9 +119,9 @@ async def test_a_tool_with_wrong_temperatures_fails_and_names_the_cards(source: 
     cards = load_cards(SCENARIOS / "safety")
     plan = plan_cards(cards, repeats=1, visible=(await _target(source)).visible, llm=False)
     mutant = next(m for m in _tool_mutants(source, "log_temperature") if m.operator == "wrong figure")
-    async with source.target(mutant.plant(source.pack, tmp_path, lambda: None)) as target:
+    async with source.target(mutant.plant(source.pack, tmp_path)) as target:
         with Journal.open(tmp_path, digest="x") as journal:
-            played = await run_plan(plan, target, journal, concurrency=1)
+            played = await run_plan(plan, target, journal, Pace(concurrency=1))
     verdict = conclude(
         tmp_path,
         {"cards": card_result(plan, played)},
@@ -136,7 +135,7 @@ async def test_a_tool_with_wrong_temperatures_fails_and_names_the_cards(source: 
 async def test_our_own_evaluator_raising_on_half_of_the_cards_is_invalid_and_never_a_better_rate(
     source: PackSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cards = load_cards(SCENARIOS / "safety")
+    cards = load_cards(SCENARIOS / "safety")[:16]
     target = await _target(source)
     plan = plan_cards(cards, repeats=1, visible=target.visible, llm=False)
     half = {card.id for card in cards[::2]}
@@ -149,10 +148,10 @@ async def test_our_own_evaluator_raising_on_half_of_the_cards_is_invalid_and_nev
 
     async with target:
         with Journal.open(tmp_path / "sound", digest="x") as journal:
-            before = card_metrics((await run_plan(plan, target, journal, concurrency=1)).slots)["cards.pass_rate"]
+            before = card_metrics((await run_plan(plan, target, journal, Pace(concurrency=1))).slots)["cards.pass_rate"]
         monkeypatch.setattr(Say, "evaluate", raising)
         with Journal.open(tmp_path / "raising", digest="x") as journal:
-            played = await run_plan(plan, target, journal, concurrency=1)
+            played = await run_plan(plan, target, journal, Pace(concurrency=1))
     result = card_result(plan, played)
     after = result.metrics["cards.pass_rate"]
     assert before is not None and after is not None
@@ -177,17 +176,6 @@ def test_a_suite_whose_target_is_gone_is_invalid(tmp_path: Path) -> None:
     verdict = conclude(tmp_path, {"load": broken_suite("load", policy, "nobody there")}, policy)
     assert verdict.exit_code == 3
     assert "nobody there" in " ".join(verdict.reasons)
-
-
-async def test_mutants_are_noticed_by_the_cards_that_meet_them(source: PackSource, tmp_path: Path) -> None:
-    cards = [card for card in load_cards(SCENARIOS) if "temperature-round" in card.id]
-    target = await _target(source)
-    plan = plan_cards(cards, repeats=1, visible=target.visible, llm=False)
-    fates = {}
-    for mutant in _tool_mutants(source, "log_temperature"):
-        trial = await _try(mutant, plan.plays, source, tmp_path / mutant.operator)
-        fates[mutant.operator] = trial.fate
-    assert fates["wrong figure"] == fates["wrong unit"] == fates["swallowed write"] == "caught"
 
 
 def _tool_mutants(source: PackSource, tool: str) -> list[Mutant]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,7 @@ from reports import mlflow_store
 from reports.gates.verdict import VerdictError
 from reports.ledger import load_series, metric_values, parameters
 from reports.mlflow_store import default_uri, track, ui_command
-from reports.records import RecordError
+from reports.records import RecordError, read_record, write_record
 from reports.render import render_run
 from reports.traces import card_traces, trace_id
 
@@ -83,8 +84,7 @@ def test_a_retry_after_a_break_completes_the_run(
     folder, _, _ = stored
     other = folder.parent / "two"
     shutil.copytree(folder, other, dirs_exist_ok=True)
-    data = json.loads((other / "record.json").read_text()) | {"run_id": "second"}
-    (other / "record.json").write_text(json.dumps(data))
+    write_record(other, replace(read_record(other / "record.json"), run_id="second"))
     (other / "track.json").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(mlflow_store, "ARTIFACTS", (None,))

@@ -204,7 +204,7 @@ def test_every_aspect_of_the_fingerprint_is_taken_from_the_record(aspect: str, s
     origin = replace(base.provenance, digests={"policy": "p", "cards": "c", "routing": "r"})
     base = replace(base, provenance=origin)
     changed: dict[str, Record] = {
-        "schema": replace(base, schema_version=2),
+        "schema": replace(base, schema_version=1),
         "pack": replace(base, pack="other"),
         "model": replace(base, provenance=replace(origin, model="other")),
         "policy": replace(base, provenance=replace(origin, digests={**origin.digests, "policy": "q"})),

@@ -1,0 +1,1 @@
+"""Models as judges: rubrics, verdicts, and how far a verdict may be trusted."""
