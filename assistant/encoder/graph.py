@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from assistant.encoder.weights import BertShape, Precision
 
 Weights = Mapping[str, NDArray[np.float32]]
-Array = NDArray[np.float32] | NDArray[np.int8] | NDArray[np.int64]
+Array = NDArray[np.float32] | NDArray[np.int8] | NDArray[np.uint8] | NDArray[np.int64]
 
 OPSET = 20
 FEATURE_LAYERS = 3
@@ -52,13 +52,19 @@ class _Graph:
         return self.project(value, name, np.ascontiguousarray(self.weights[f"{name}.weight"].T), self.weights[f"{name}.bias"])
 
     def project(self, value: str, name: str, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
-        """`value @ kernel + bias`; in int8 the kernel has one scale per output channel, the input one scale per call."""
+        """`value @ kernel + bias`; in int8 the kernel has one scale per output channel, the input one scale per call.
+
+        The kernel's levels are shifted by 128 to unsigned: a product of unsigned by signed bytes saturates in 16 bits on
+        x86-64 processors without VNNI, so the vectors would depend on the machine.
+        """
         bias_name = self.constant(f"{name}.bias", bias)
         if self.precision == "fp32":
             return self.step("Add", self.step("MatMul", value, self.constant(f"{name}.kernel", kernel)), bias_name)
         levels, scales = quantise(kernel, axis=0)
         quantised, scale, zero = self.quantise_input(value)
-        product = self.step("MatMulInteger", quantised, self.constant(f"{name}.kernel", levels), zero)
+        shifted = self.constant(f"{name}.kernel", (levels.astype(np.int16) + 128).astype(np.uint8))
+        middle = self.constant("middle", np.array(128, dtype=np.uint8))
+        product = self.step("MatMulInteger", quantised, shifted, zero, middle)
         factor = self.step("Mul", scale, self.constant(f"{name}.scale", scales[0]))
         return self.step("Add", self.step("Mul", self.step("Cast", product, to=TensorProto.FLOAT), factor), bias_name)
 

@@ -19,7 +19,7 @@ from assistant.encoder.weights import EncoderError, EncoderFiles, Precision, loc
 
 MAX_TOKENS = 64
 CACHED_TEXTS = 2048
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
