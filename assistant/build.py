@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,21 +36,19 @@ class Parts:
 def load_parts(settings: Settings, pack: Pack) -> Parts:
     """Load the encoder and what stands on it. The first call on a machine takes seconds; later ones read its caches."""
     # An assistant whose parts are handed in needs none of these, nor the seconds they take to import.
-    from assistant.encoder import SentenceEncoder
+    from assistant.encoder import KnownTexts, SentenceEncoder
     from assistant.knowledge import Library
-    from assistant.models import resolve_model
+    from assistant.models import passage_texts, resolve_model
     from assistant.routing import Router
 
     encoder = SentenceEncoder.load(settings.encoder, cache_dir=settings.cache_dir)
+    knowledge = Library.load(pack.knowledge, encoder, settings.cache_dir)
+    known = KnownTexts(encoder, passage_texts([asdict(passage) for passage in knowledge.passages]), settings.cache_dir)
 
     def resolve(name: str) -> Model:
-        return resolve_model(name, encoder=encoder, settings=settings)
+        return resolve_model(name, encoder=known, settings=settings)
 
-    return Parts(
-        router=Router.load(pack.folder, encoder, settings.cache_dir),
-        knowledge=Library.load(pack.knowledge, encoder, settings.cache_dir),
-        resolve=resolve,
-    )
+    return Parts(router=Router.load(pack.folder, encoder, settings.cache_dir), knowledge=knowledge, resolve=resolve)
 
 
 @asynccontextmanager

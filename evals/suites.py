@@ -25,6 +25,7 @@ from evals.targets.opening import TargetSpec, open_target
 from evals.targets.simulated import SimulatedTarget, playable
 from evals.targets.target import Target
 from evals.transcript import Transcript
+from evals.yardstick import Yardstick
 from reports.records import Estimate, Slot
 
 DATASETS = Path("datasets")
@@ -78,9 +79,16 @@ async def run_cards(cards: Sequence[Card], run: CardRun, progress: Progress) -> 
         plan = jury.plan(plan) if jury else plan
         concurrency = 1 if target.deterministic else 4
         with Journal.open(run.folder, digest=plan_digest(plan, run)) as journal:
-            pace = Pace(concurrency=concurrency, meter=Meter(budget=run.budget), progress=lambda d, n: progress("cards", d, n))
+            yardstick = Yardstick()
+
+            def after_play(done: int, planned: int) -> None:
+                yardstick.lap()
+                progress("cards", done, planned)
+
+            pace = Pace(concurrency=concurrency, meter=Meter(budget=run.budget), progress=after_play)
             played = await run_plan(plan, target, journal, pace)
     result = card_result(plan, played, deterministic=target.deterministic)
+    result = replace(result, metrics={**result.metrics, "machine.lap.p50_s": yardstick.estimate()})
     result = replace(result, not_measurable={**result.not_measurable, **hidden})
     return _with_instruments(result, plan, run, jury)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
 
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.models import Model
-from pydantic_ai.toolsets import FunctionToolset
 
 from assistant.agents.knowledge import search_knowledge
 from assistant.agents.prompts import Prompt, load_prompts
+from assistant.agents.toolset import FixedTools, fixed_tools
 from assistant.deps import TurnDeps
 from assistant.pack import Pack, PackAgent
 from assistant.settings import Settings
@@ -26,7 +25,7 @@ class Specialist:
     name: str
     agent: Agent[TurnDeps, str]
     model: Model
-    tools: FunctionToolset[TurnDeps]
+    tools: FixedTools
     deps_type: type[TurnDeps]
 
 
@@ -45,11 +44,12 @@ def _specialist(entry: PackAgent, prompt: Prompt, model: Model, settings: Settin
     limits = {"max_tokens": settings.max_output_tokens, "timeout": settings.request_timeout_s}
     spec = entry.spec.model_copy(update={"model": None, "model_settings": {**limits, **(entry.spec.model_settings or {})}})
 
-    def instructions(ctx: RunContext[TurnDeps]) -> str:
+    # A plain function would be run in a thread, twice a turn.
+    async def instructions(ctx: RunContext[TurnDeps]) -> str:
         return prompt.render(ctx.deps)
 
     agent = Agent.from_spec(
         spec, model=model, deps_type=TurnDeps, output_type=str, instructions=instructions, retries=TOOL_RETRIES
     )
-    tools = FunctionToolset[TurnDeps]([*cast("tuple[Any, ...]", entry.tools), search_knowledge], max_retries=TOOL_RETRIES)
+    tools = fixed_tools([*entry.tools, search_knowledge], max_retries=TOOL_RETRIES)
     return Specialist(name=entry.name, agent=agent, model=model, tools=tools, deps_type=entry.deps_type)

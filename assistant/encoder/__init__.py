@@ -1,6 +1,7 @@
 """Sentence vectors from a small BERT encoder, served by onnxruntime."""
 
 from assistant.encoder.sentence import Encoding, SentenceEncoder, write_atomically
+from assistant.encoder.stored import KnownTexts, stored_embeddings
 from assistant.encoder.weights import EncoderError
 
-__all__ = ["EncoderError", "Encoding", "SentenceEncoder", "write_atomically"]
+__all__ = ["EncoderError", "Encoding", "KnownTexts", "SentenceEncoder", "stored_embeddings", "write_atomically"]

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assistant.deps import Passage
-from assistant.encoder import SentenceEncoder, write_atomically
-
-VECTORS_VERSION = 2
+from assistant.encoder import SentenceEncoder, stored_embeddings
 
 Vector = NDArray[np.float32]
 
@@ -29,7 +25,7 @@ class PassageVectors:
         said = [sentences(item.text) or [item.heading] for item in passages]
         about = [f"{item.title}: {item.heading}" for item in passages]
         whole = [f"{item.heading} {item.text}" for item in passages]
-        rows = _rows([*about, *whole, *(sentence for several in said for sentence in several)], encoder, cache_dir)
+        rows = stored_embeddings([*about, *whole, *(sentence for several in said for sentence in several)], encoder, cache_dir)
         count = len(passages)
         self._about, self._whole, self._sentences = rows[:count], rows[count : 2 * count], rows[2 * count :]
         self._starts = np.cumsum([0, *(len(several) for several in said[:-1])])
@@ -43,26 +39,3 @@ class PassageVectors:
 def sentences(text: str) -> list[str]:
     """Sentences in order, without step numbers; a line is never joined with the next."""
     return [piece for line in text.splitlines() for piece in _END.split(_STEP.sub("", line.strip())) if piece]
-
-
-def _rows(texts: Sequence[str], encoder: SentenceEncoder, cache_dir: Path) -> Vector:
-    """float32 (texts, hidden)."""
-    known = f"{VECTORS_VERSION} {encoder.fingerprint}\0" + "\0".join(texts)
-    path = cache_dir / f"knowledge-{hashlib.sha256(known.encode()).hexdigest()[:24]}.npy"
-    cached = _read(path, len(texts))
-    if cached is not None:
-        return cached
-    rows = np.stack([encoding.embedding for encoding in encoder.encode_many(texts)]).astype(np.float32)
-    body = BytesIO()
-    np.save(body, rows)
-    write_atomically(path, body.getvalue())
-    return rows
-
-
-def _read(path: Path, count: int) -> Vector | None:
-    """The cached vectors, or None when they are absent or damaged."""
-    try:
-        rows: Vector = np.load(path, allow_pickle=False)
-    except (FileNotFoundError, EOFError, ValueError):
-        return None
-    return rows if rows.ndim == 2 and len(rows) == count else None

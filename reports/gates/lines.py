@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from reports.format import change, of_planned, plural, quantity
@@ -16,6 +16,8 @@ from reports.statistics.differences import difference
 from reports.statistics.quantiles import INFINITE
 from reports.statistics.sample_size import more_needed
 
+LAP = "machine.lap.p50_s"
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
@@ -26,6 +28,7 @@ class _Found:
     estimate: Estimate | None = None
     measured: Estimate | None = None
     more: int | None = None
+    slow_machine: bool = False
 
 
 def judge_line(line: Line, record: Record, policy: Policy, reference: Reference | None) -> list[GateResult]:
@@ -65,6 +68,7 @@ def _judge_one(line: Line, name: str, record: Record, policy: Policy, reference:
         more_needed=found.more,
         critical=line.critical,
         why=line.why,
+        slow_machine=found.slow_machine,
     )
 
 
@@ -111,7 +115,26 @@ def _measured(line: Line, metric: Metric, record: Record, policy: Policy, refere
         return _Found(state="invalid", sentence=sentence, estimate=estimate, measured=estimate)
     if line.limit in ("max_drop", "max_rise"):
         return _compared(line, metric, policy, estimate, reference)
-    return _against(line, metric, estimate)
+    return _on_machine(_against(line, metric, estimate), line, metric, _slowness(record, policy))
+
+
+def _slowness(record: Record, policy: Policy) -> float:
+    """How many times slower this machine is, for certain, than the slowest the policy believes; 1 when it is not."""
+    lap = record.metrics.get(LAP)
+    if policy.machine is None or lap is None or lap.low is None:
+        return 1.0
+    return max(1.0, lap.low / policy.machine.lap_s)
+
+
+def _on_machine(found: _Found, line: Line, metric: Metric, slowness: float) -> _Found:
+    """A time over its limit decides nothing where the slowness of the machine explains it."""
+    if slowness == 1.0 or metric.unit != "seconds" or found.estimate is None or found.state not in ("fail", "inconclusive"):
+        return found
+    low, _, _ = _bounds(line, found.estimate)
+    if low / slowness > line.threshold:
+        return found
+    sentence = f"{found.sentence} This machine is {slowness:.1f} times slower than the policy asks for, which explains it."
+    return replace(found, state="inconclusive", sentence=sentence, slow_machine=True)
 
 
 def _of(estimate: Estimate | None) -> int:

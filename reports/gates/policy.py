@@ -13,7 +13,7 @@ from reports.gates.yaml_files import PolicyError, read_model
 from reports.history import ASPECTS, Aspect
 from reports.records import Tier
 
-__all__ = ["BaselineOptions", "Guards", "Line", "Policy", "PolicyError", "read_policy"]
+__all__ = ["BaselineOptions", "Guards", "Line", "MachineSpeed", "Policy", "PolicyError", "read_policy"]
 
 Limit = Literal["at_least", "at_most", "max_drop", "max_rise"]
 LIMITS: tuple[Limit, ...] = ("at_least", "at_most", "max_drop", "max_rise")
@@ -109,6 +109,18 @@ class Guards(BaseModel):
     tiers: Annotated[list[Tier], Field(min_length=1)] = ["pr", "nightly", "release"]
 
 
+class MachineSpeed(BaseModel):
+    """The slowest machine whose times are believed: `lap_s` is what the fixed work of `machine.lap.p50_s` may take there.
+
+    On a slower one a time over its limit fails only if it would, divided by how much slower the machine is, still be over it;
+    otherwise it decides nothing. A time within its limit passes on any machine.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lap_s: Annotated[float, Field(gt=0)]
+
+
 class _PolicyFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -119,6 +131,7 @@ class _PolicyFile(BaseModel):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] | None = None
     baseline: BaselineOptions | None = None
     guards: Guards | None = None
+    machine: MachineSpeed | None = None
     lines: list[Line] = []
 
 
@@ -133,11 +146,12 @@ class Policy(BaseModel):
     confidence: float = 0.95
     baseline: BaselineOptions = BaselineOptions()
     guards: Guards | None = None
+    machine: MachineSpeed | None = None
     waivers: list[Waiver] = []
     lines: list[Line]
 
 
-_SETTINGS = ("name", "max_unjudged", "critical_cards", "confidence", "baseline", "guards")
+_SETTINGS = ("name", "max_unjudged", "critical_cards", "confidence", "baseline", "guards", "machine")
 
 
 def read_policy(path: Path) -> Policy:

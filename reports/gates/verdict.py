@@ -27,7 +27,8 @@ class GateResult:
 
     `sentence` says what happened to a person. `limit` and `threshold` are in the metric's unit; for `max_drop` and `max_rise`
     the `estimate` is the difference from the baseline and `measured` the metric itself; `no_card_worse` has the family-wise alpha, `not_too_good` the factor as `threshold`. `more_needed` is how many more samples
-    would decide an inconclusive gate, null when none would. `cards` names the cards that broke it.
+    would decide an inconclusive gate, null when none would. `cards` names the cards that broke it. `slow_machine`: undecided
+    because the machine is slower than the policy's.
     """
 
     id: str
@@ -46,6 +47,7 @@ class GateResult:
     critical: bool = False
     why: str = ""
     cards: list[str] = field(default_factory=list[str])
+    slow_machine: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from pydantic_ai import Agent, ModelRequest, ModelResponse, TextPart, ToolReturnPart, UserPromptPart
+from pydantic_ai import Agent, FunctionToolset, ModelRequest, ModelResponse, RunContext, TextPart, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.test import TestModel
 
 from assistant.agents.answer import as_json
@@ -11,6 +11,7 @@ from assistant.agents.factory import build_specialists
 from assistant.agents.handoff import open_question, settle
 from assistant.agents.knowledge import citations
 from assistant.agents.prompts import load_prompts
+from assistant.agents.toolset import fixed_tools
 from assistant.agents.watched import WatchedModel
 from assistant.deps import Passage
 from assistant.faults import Faults
@@ -151,3 +152,24 @@ async def test_a_watched_model_times_plain_requests_too():
 def test_results_without_a_json_form_are_told_as_text():
     assert as_json({"at": 1.5, "when": datetime(2026, 1, 1, tzinfo=UTC)}) == {"at": 1.5, "when": "2026-01-01T00:00:00Z"}
     assert as_json(object) == str(object)
+
+
+async def test_the_tools_of_a_specialist_are_listed_once_and_work_in_every_run(monkeypatch):
+    listed = []
+    original = FunctionToolset.get_tools
+
+    async def counted(self, ctx):
+        listed.extend(self.tools)
+        return await original(self, ctx)
+
+    monkeypatch.setattr(FunctionToolset, "get_tools", counted)
+
+    def grams(_ctx: RunContext[None], cups: int) -> int:
+        """Flour by weight."""
+        return 120 * cups
+
+    tools = fixed_tools([grams], max_retries=1)
+    agent = Agent(TestModel(), toolsets=[tools])
+    first, second = [(await agent.run("x")).output for _ in range(2)]
+    assert first == second == '{"grams":0}'
+    assert listed == ["grams"]

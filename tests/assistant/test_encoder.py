@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from safetensors.numpy import load_file, save_file
 from scipy.special import erf
@@ -17,7 +18,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from assistant.encoder import EncoderError, SentenceEncoder, weights, write_atomically
+from assistant.encoder import EncoderError, KnownTexts, SentenceEncoder, weights, write_atomically
 from assistant.encoder.graph import quantise
 
 REFERENCE = Path(__file__).parent / "data" / "encoder_reference.npz"
@@ -295,3 +296,24 @@ def test_the_cache_is_keyed_by_the_weights(tiny, tmp_path):
     second = SentenceEncoder.load(tiny, cache_dir=tmp_path / "cache")
     assert first.fingerprint != second.fingerprint
     assert not np.array_equal(first.encode("hot").embedding, second.encode("hot").embedding)
+
+
+def test_no_product_of_the_int8_graph_can_saturate(tiny, tmp_path):
+    """Unsigned by signed bytes saturate on processors without VNNI, so a vector would depend on the machine."""
+    SentenceEncoder.load(tiny, cache_dir=tmp_path)
+    graph = onnx.load(next(tmp_path.glob("encoder-*-int8.onnx"))).graph
+    kinds = {constant.name: constant.data_type for constant in graph.initializer}
+    products = [node for node in graph.node if node.op_type == "MatMulInteger"]
+    assert products and all(kinds[node.input[1]] == onnx.TensorProto.UINT8 for node in products)
+
+
+def test_known_texts_are_kept_in_the_cache_and_equal_what_the_encoder_says(tiny, tmp_path):
+    encoder = SentenceEncoder.load(tiny, cache_dir=tmp_path)
+    texts = ["the fryer", "is hot", "the fryer"]
+    first = KnownTexts(encoder, texts, tmp_path)
+    (kept,) = tmp_path.glob("vectors-*.npy")
+    kept.write_bytes(b"damaged")
+    for known in (first, KnownTexts(encoder, texts, tmp_path), KnownTexts(encoder, texts, tmp_path)):
+        for text in (*texts, "is the fryer hot"):
+            assert np.array_equal(known.encode(text).embedding, encoder.encode(text).embedding)
+    assert KnownTexts(encoder, [], tmp_path).encode("hot").embedding.shape == (16,)

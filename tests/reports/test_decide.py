@@ -375,3 +375,41 @@ def test_a_verdict_with_a_row_of_another_shape_is_refused(sample: ModuleType, pr
     path.write_text(json.dumps(data))
     with pytest.raises(VerdictError, match="surprise"):
         read_verdict(path)
+
+
+def on_machine(sample: ModuleType, lap_s: float, **metrics: Estimate) -> dict[str, Estimate]:
+    return {**sample.good_metrics(), "machine.lap.p50_s": quantile_estimate([lap_s] * 100, 0.5, planned=100), **metrics}
+
+
+@pytest.mark.parametrize(
+    ("lap_s", "overhead_s", "state", "slow"),
+    [
+        (0.003, 0.030, "fail", False),
+        (0.006, 0.030, "inconclusive", True),
+        (0.006, 0.050, "fail", False),
+        (0.006, 0.015, "pass", False),
+        (0.001, 0.030, "fail", False),
+    ],
+)
+def test_a_slow_machine_excuses_only_what_it_explains_and_never_into_a_pass(
+    sample: ModuleType, pr_policy: Policy, lap_s: float, overhead_s: float, state: str, slow: bool
+) -> None:
+    metrics = on_machine(sample, lap_s, **{"turn.overhead.p95_s": sample.times(overhead_s)})
+    slots = sample.card_slots()
+    verdict = decide(sample.make_record(slots, metrics), slots, pr_policy)
+    gate = next(gate for gate in verdict.gates if gate.id == "turn.overhead.p95_s")
+    assert (gate.state, gate.slow_machine) == (state, slow)
+    assert ("times slower" in gate.sentence) is slow
+
+
+def test_a_slow_machine_excuses_no_wrong_answers(sample: ModuleType, pr_policy: Policy) -> None:
+    metrics = on_machine(sample, 0.02, **{"routing.accuracy": wilson(1040, 1139)})
+    slots = sample.card_slots()
+    assert states(decide(sample.make_record(slots, metrics), slots, pr_policy))["routing.accuracy"] == "fail"
+
+
+def test_a_policy_without_a_machine_believes_every_time(sample: ModuleType) -> None:
+    slots = sample.card_slots()
+    metrics = on_machine(sample, 0.02, **{"turn.overhead.p95_s": sample.times(0.03)})
+    policy = policy_of({"metric": "turn.overhead.p95_s", "at_most": 0.02})
+    assert states(decide(sample.make_record(slots, metrics), slots, policy))["turn.overhead.p95_s"] == "fail"

@@ -93,6 +93,15 @@ def read_sources(content: object) -> list[Source]:
     return _sources(cast("list[Any]", content)) if isinstance(content, list) else []
 
 
+def passage_texts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is compared with a question when these passages are found, so that it can be encoded beforehand."""
+    return [
+        text
+        for source in _sources(rows)
+        for text in (source.about, source.whole, *(without_step(sentence) for sentence in source.sentences))
+    ]
+
+
 def _sources(rows: Sequence[Any]) -> list[Source]:
     found: list[Source] = []
     for row in rows:
