@@ -4,6 +4,8 @@ AssistantError
 ├── SettingsError      the environment holds a value that cannot be used
 ├── StoreError         the database cannot be opened or brought to this build's schema
 ├── StateReadOnly      a tool tried to write pack state while it is read-only
+├── AssistantClosed    the assistant was closed while a turn was running
+├── ReaderTooSlow      a turn went on without the reader of its events
 └── RequestError       the caller asked for something that is not there; carries a stable `code`
     ├── UnknownThread
     ├── UnknownSandbox
@@ -45,6 +47,13 @@ class AssistantClosed(AssistantError):
 
     def __init__(self) -> None:
         super().__init__("The assistant is closing and the turn was ended; the message is kept, send it again later.")
+
+
+class ReaderTooSlow(AssistantError):
+    """The reader of a turn's events fell so far behind that the turn went on without it."""
+
+    def __init__(self) -> None:
+        super().__init__("The answer was read too slowly to be sent on; it is kept in the thread, read it there.")
 
 
 class RequestError(AssistantError):

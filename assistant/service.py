@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import psutil
 
-from assistant.errors import AssistantClosed, UnknownThread, WrongPack
+from assistant.errors import AssistantClosed, ReaderTooSlow, UnknownThread, WrongPack
 from assistant.event_queue import EventQueue
 from assistant.memory import Message, StoredEvent
 from assistant.spans import Spans
@@ -30,6 +30,9 @@ from assistant.wire import (
 
 EVENTS_AHEAD = 256
 """How far a turn may run ahead of whoever reads its events."""
+READER_PATIENCE_S = 1.0
+"""How long a turn waits in all for a reader that is that far behind, before it goes on without it."""
+IN_FLIGHT = "turns_in_flight"
 
 
 class Assistant:
@@ -43,13 +46,15 @@ class Assistant:
     async def stream(self, request: TurnRequest) -> AsyncGenerator[Event]:
         """The events of one turn, ending with `done`. A reader that leaves early ends the turn; the message stays kept.
 
-        Raises `RequestError` before the first event, and `AssistantClosed` when the assistant is closed meanwhile.
+        Raises `RequestError` before the first event, `AssistantClosed` when the assistant is closed meanwhile, and `ReaderTooSlow`
+        after the last event that a reader who stayed behind can have; that turn goes on and is kept.
         """
         started = perf_counter()
-        queue = EventQueue(EVENTS_AHEAD)
+        queue = EventQueue(EVENTS_AHEAD, patience_s=READER_PATIENCE_S)
         task = asyncio.create_task(self._play(request, queue, started))
         self._turns.add(task)
-        task.add_done_callback(self._turns.discard)
+        self.telemetry.change(IN_FLIGHT, 1)
+        task.add_done_callback(self._ended)
         try:
             async for event in queue.read():
                 yield event
@@ -57,6 +62,8 @@ class Assistant:
             if task.cancelled():
                 raise AssistantClosed
             task.result()
+            if queue.left_behind:
+                raise ReaderTooSlow
         finally:
             task.cancel()
 
@@ -113,6 +120,12 @@ class Assistant:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._turns.discard(task)
+        self.telemetry.change(IN_FLIGHT, -1)
+        if task.cancelled():
+            self.telemetry.count("turns_cancelled")
 
     async def _play(self, request: TurnRequest, queue: EventQueue, started: float) -> None:
         try:

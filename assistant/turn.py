@@ -245,4 +245,6 @@ class Turn:
         }
         self.workings.telemetry.count("turns", outcome)
         self.workings.telemetry.record("turn.overhead", overhead_s)
+        for stage, duration_s in timings.items():
+            self.workings.telemetry.record(f"stage.{stage.removesuffix('_s')}", duration_s)
         await self.log.emit(DoneEvent(**self.log.stamp(), outcome=outcome, agent=agent, text=text, timings=timings))

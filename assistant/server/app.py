@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from assistant.build import Now, Parts, open_assistant
 from assistant.pack import Pack
+from assistant.server import sockets
 from assistant.server.problems import install_problems
 from assistant.server.routes import router
 from assistant.settings import Settings
@@ -45,4 +46,5 @@ def create_app(
 def _with_routes(app: FastAPI) -> FastAPI:
     install_problems(app)
     app.include_router(router)
+    app.include_router(sockets.router)
     return app

@@ -13,6 +13,11 @@ from starlette.exceptions import HTTPException
 from assistant.errors import RequestError, SandboxesClosed, UnknownSandbox, UnknownThread, WrongPack
 from assistant.wire import WireModel
 
+
+class ClientGone(Exception):
+    """The client hung up before it had its answer; there is nobody to tell."""
+
+
 STATUS: Mapping[type[RequestError], int] = {UnknownThread: 404, UnknownSandbox: 404, SandboxesClosed: 404, WrongPack: 422}
 CODES = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed"}
 
@@ -43,6 +48,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientGone, _unheard)
     app.add_exception_handler(Exception, _broken)
 
 
@@ -63,6 +69,10 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return problem(error.status_code, CODES.get(error.status_code, "request_failed"), str(error.detail))
+
+
+async def _unheard(_request: Request, _error: Exception) -> JSONResponse:
+    return problem(499, "client_gone", "The client hung up before it had its answer.")
 
 
 async def _broken(_request: Request, _error: Exception) -> JSONResponse:

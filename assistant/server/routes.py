@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from ipaddress import ip_address
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from fastapi.sse import format_sse_event
 
-from assistant.errors import SandboxesClosed
 from assistant.memory import Message
+from assistant.server.loopback import require_local
 from assistant.server.problems import RESPONSES
+from assistant.server.streaming import EVENT_STREAM, streamed, while_connected
 from assistant.service import Assistant
-from assistant.telemetry import render_metrics
+from assistant.telemetry import process_levels, render_metrics
 from assistant.wire import (
-    Event,
     Health,
     SandboxCreated,
     SandboxRequest,
@@ -25,8 +22,6 @@ from assistant.wire import (
     TurnResponse,
     WireModel,
 )
-
-EVENT_STREAM = "text/event-stream"
 
 router = APIRouter(responses=RESPONSES)
 
@@ -54,18 +49,12 @@ def _assistant(request: Request) -> Assistant:
 
 
 def _loopback(request: Request) -> None:
-    host = request.client.host if request.client else ""
-    try:
-        local = ip_address(host).is_loopback
-    except ValueError:
-        local = host == "testclient"
-    if not local:
-        raise SandboxesClosed
+    require_local(request)
 
 
 def _check_sandbox(request: Request, turn: TurnRequest) -> None:
     if turn.sandbox is not None:
-        _loopback(request)
+        require_local(request)
 
 
 def _text(media_type: str) -> dict[int | str, dict[str, Any]]:
@@ -80,8 +69,8 @@ async def take_turn(request: Request, turn: TurnRequest, assistant: Serving) -> 
     """One turn: JSON, or an event stream when the client accepts `text/event-stream`."""
     _check_sandbox(request, turn)
     if EVENT_STREAM in request.headers.get("accept", ""):
-        return await _streamed(assistant, turn)
-    reply = await assistant.reply(turn)
+        return await streamed(request, assistant, turn)
+    reply = await while_connected(request, assistant.reply(turn))
     return Response(reply.model_dump_json(), media_type="application/json")
 
 
@@ -89,7 +78,7 @@ async def take_turn(request: Request, turn: TurnRequest, assistant: Serving) -> 
 async def stream_turn(request: Request, turn: TurnRequest, assistant: Serving) -> StreamingResponse:
     """One turn as server-sent events: `id`, `event` and `data` hold a wire event's id, type and JSON."""
     _check_sandbox(request, turn)
-    return await _streamed(assistant, turn)
+    return await streamed(request, assistant, turn)
 
 
 @router.get("/v1/threads/{thread_id}")
@@ -118,7 +107,8 @@ async def healthz(assistant: Serving) -> Health:
 
 @router.get("/metrics", response_model=None, responses=_text("text/plain"))
 async def metrics(assistant: Serving) -> PlainTextResponse:
-    return PlainTextResponse(render_metrics(assistant.telemetry), media_type="text/plain; version=0.0.4")
+    """Counters, levels and timings as Prometheus reads them."""
+    return PlainTextResponse(render_metrics(assistant.telemetry, process_levels()), media_type="text/plain; version=0.0.4")
 
 
 def _told(message: Message) -> ThreadMessage:
@@ -130,23 +120,3 @@ def _told(message: Message) -> ThreadMessage:
         outcome=message.outcome,
         created_at=message.created_at,
     )
-
-
-async def _streamed(assistant: Assistant, turn: TurnRequest) -> StreamingResponse:
-    # The first event is awaited before the status line is sent, so that an unknown thread is still a 404.
-    events = assistant.stream(turn)
-    first = await anext(events)
-    return StreamingResponse(_lines(first, events), media_type=EVENT_STREAM, headers={"Cache-Control": "no-store"})
-
-
-async def _lines(first: Event, rest: AsyncGenerator[Event]) -> AsyncIterator[bytes]:
-    try:
-        yield _line(first)
-        async for event in rest:
-            yield _line(event)
-    finally:
-        await rest.aclose()
-
-
-def _line(event: Event) -> bytes:
-    return format_sse_event(data_str=event.model_dump_json(), event=event.type, id=str(event.id))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import time
@@ -137,7 +138,24 @@ async def test_health_and_metrics(desk):
         metrics = (await http.get("/metrics")).text
     assert (health["status"], health["pack"], health["model"], health["wire_version"]) == ("ok", "desk", "embedded", 1)
     assert 'assay_turns_total{kind="answered"} 1' in metrics
-    assert 'assay_duration_seconds_count{of="query.turn.accept"} 1' in metrics
+    assert "assay_turns_in_flight 0" in metrics
+    for row in ("query_seconds_count", "query_seconds_sum"):
+        assert f'assay_{row}{{name="turn.accept"}}' in metrics
+    assert 'assay_stage_seconds_count{name="total"} 1' in metrics
+    assert 'assay_turn_seconds_bucket{name="overhead",le="+Inf"} 1' in metrics
+    for level in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"):
+        assert f"\n{level} " in metrics
+    # The grammar of the text exposition format: every line a comment or a sample, every sample's family declared before it.
+    sample = re.compile(r'^([a-z_]+)(\{[a-z_]+="(?:[^"\\]|\\.)*"(?:,[a-z_]+="(?:[^"\\]|\\.)*")*\})? (\S+)$')
+    declared = set()
+    for line in metrics.splitlines():
+        if line.startswith("# TYPE "):
+            assert line.split()[2] not in declared
+            declared.add(line.split()[2])
+            continue
+        name, _, value = sample.fullmatch(line).groups()
+        assert float(value) >= 0
+        assert name in declared or re.sub("_(bucket|sum|count)$", "", name) in declared
 
 
 async def test_the_schema_declares_every_way_to_fail(desk):
@@ -153,7 +171,7 @@ async def test_the_schema_declares_every_way_to_fail(desk):
 def test_metrics_of_nothing_are_empty():
     telemetry = Telemetry()
     telemetry.count("plain")
-    assert render_metrics(telemetry) == "assay_plain_total 1\n"
+    assert render_metrics(telemetry) == "# TYPE assay_plain_total counter\nassay_plain_total 1\n"
     assert quantile([], 0.5) is None
     assert [quantile([3.0, 1.0, 2.0], share) for share in (0.0, 0.5, 1.0)] == [1.0, 2.0, 3.0]
 
@@ -225,3 +243,21 @@ def test_first_events_leave_before_the_model_is_done(desk):
         release.set()
         last = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")][-1]
     assert (last["type"], last["text"]) == ("done", "early late")
+
+
+def test_durations_are_counted_in_buckets_for_good_and_kept_one_by_one_for_a_while():
+    telemetry = Telemetry(window=2)
+    for duration_s in (0.0005, 0.001, 0.02, 100.0):
+        telemetry.record('stage.a"b', duration_s)
+    assert telemetry.durations() == [('stage.a"b', 0.02), ('stage.a"b', 100.0)]
+    text = render_metrics(telemetry)
+    counts = [int(count) for count in re.findall(r"assay_stage_seconds_bucket\S+ (\d+)", text)]
+    assert counts == [2, 2, 2, 2, *[3] * 10, 4]
+    assert 'assay_stage_seconds_sum{name="a\\"b"} 100.021500000' in text
+
+
+def test_levels_go_up_and_down():
+    telemetry = Telemetry()
+    telemetry.change("sockets_open", 2)
+    telemetry.change("sockets_open", -1)
+    assert render_metrics(telemetry) == "# TYPE assay_sockets_open gauge\nassay_sockets_open 1\n"
