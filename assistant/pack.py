@@ -47,7 +47,10 @@ class PackError(AssistantError):
 
 @dataclass(frozen=True, kw_only=True)
 class PackAgent:
-    """One specialist. `spec` carries name, description, model and model settings; the prompt at `prompt` is its instructions."""
+    """One specialist. `spec` carries name, description, model and model settings; the prompt at `prompt` is its instructions.
+
+    `when_failing` is added to every answer that a broken tool or model left incomplete.
+    """
 
     name: str
     spec: AgentSpec
@@ -55,6 +58,7 @@ class PackAgent:
     model: str | None
     deps_type: type[TurnDeps]
     tools: tuple[Tool, ...]
+    when_failing: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +132,7 @@ class _AgentEntry(_Entry):
     model: Annotated[str, Field(min_length=1)] | None = None
     model_settings: dict[SettingName, int | float] = {}
     tools: Annotated[list[str], Field(min_length=1)]
+    when_failing: str = ""
 
 
 class _PackEntry(_Entry):
@@ -267,4 +272,5 @@ def _agent(name: str, entry: _AgentEntry, folder: Path, code: PackTools) -> Pack
         model=entry.model,
         deps_type=code.deps[name],
         tools=tuple(code.functions[tool] for tool in entry.tools),
+        when_failing=entry.when_failing,
     )

@@ -185,7 +185,17 @@ class TurnResponse(WireModel):
     events: list[Event]
 
 
-FaultKind = Literal["tool_error", "tool_timeout", "model_error", "model_slow", "store_read_only"]
+FaultKind = Literal[
+    "tool_error",
+    "tool_timeout",
+    "tool_garbage",
+    "model_error",
+    "model_rate_limited",
+    "model_garbage",
+    "model_cut",
+    "model_slow",
+    "store_read_only",
+]
 
 
 class Fault(WireModel):

@@ -75,7 +75,8 @@ class AnswerRun:
     async def answer(self, text: str, history: Sequence[ModelMessage], *, timeout_s: float) -> Answer:
         """Never raises for what a model or a tool did."""
         model = WatchedModel(self.specialist.model, spans=self.spans, faults=self.faults, before=self._before_request)
-        tools = ToolExecutor(wrapped=self.specialist.tools, spans=self.spans, faults=self.faults)
+        own = self.specialist.tools
+        tools = ToolExecutor(wrapped=own, spans=self.spans, faults=self.faults, gives_text=own.gives_text)
         try:
             result = await self.specialist.agent.run(
                 text,
@@ -93,9 +94,10 @@ class AnswerRun:
             _log.warning("the model of %s failed: %s", self.specialist.name, type(error).__name__, exc_info=True)
             return await self._without_model(text)
         messages = result.new_messages()
+        outcome = self._outcome(result.response)
         return Answer(
-            text=result.output,
-            outcome=self._outcome(result.response),
+            text=await self._advised(result.output) if outcome == "degraded" else result.output,
+            outcome=outcome,
             messages=messages,
             usage=self.usage,
             model_name=result.response.model_name,
@@ -122,6 +124,13 @@ class AnswerRun:
         if text:
             self._text_sent = True
             await self.log.emit(TokenEvent(**self.log.stamp(), text=text))
+
+    async def _advised(self, text: str) -> str:
+        """`text`, which has been sent, and what the specialist always adds when something of it is broken."""
+        if not self.specialist.when_failing:
+            return text
+        await self._say(f" {self.specialist.when_failing}")
+        return f"{text} {self.specialist.when_failing}"
 
     async def _take_back(self, reason: str) -> None:
         if self._text_sent:
@@ -166,7 +175,8 @@ class AnswerRun:
     async def _without_model(self, asked: str) -> Answer:
         await self._take_back("the model failed")
         text = PARTIAL_ANSWER + " ".join(self._summaries) if self._summaries else NO_ANSWER
-        await self.log.emit(TokenEvent(**self.log.stamp(), text=text))
+        await self._say(text)
+        text = await self._advised(text)
         messages: list[ModelMessage] = [
             ModelRequest(parts=[UserPromptPart(content=asked)]),
             ModelResponse(parts=[TextPart(content=text)], model_name=self.specialist.model.model_name),

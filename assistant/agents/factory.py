@@ -27,6 +27,7 @@ class Specialist:
     model: Model
     tools: FixedTools
     deps_type: type[TurnDeps]
+    when_failing: str = ""
 
 
 def build_specialists(pack: Pack, settings: Settings, resolve: Callable[[str], Model]) -> Mapping[str, Specialist]:
@@ -52,4 +53,6 @@ def _specialist(entry: PackAgent, prompt: Prompt, model: Model, settings: Settin
         spec, model=model, deps_type=TurnDeps, output_type=str, instructions=instructions, retries=TOOL_RETRIES
     )
     tools = fixed_tools([*entry.tools, search_knowledge], max_retries=TOOL_RETRIES)
-    return Specialist(name=entry.name, agent=agent, model=model, tools=tools, deps_type=entry.deps_type)
+    return Specialist(
+        name=entry.name, agent=agent, model=model, tools=tools, deps_type=entry.deps_type, when_failing=entry.when_failing
+    )

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from pydantic_ai import ModelMessage, ModelResponse, RunContext
-from pydantic_ai.exceptions import ModelAPIError
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
+from assistant.agents.broken import CutStream, garbage, rate_limited, server_error, whole
 from assistant.faults import Faults
 from assistant.spans import Spans
 
@@ -34,7 +34,9 @@ class WatchedModel(WrapperModel):
     ) -> ModelResponse:
         await self._before()
         with self._spans.during("model"):
-            await self._inject()
+            await self._refuse()
+            if self._faults.take("model_garbage"):
+                return garbage(self.model_name)
             return await self.wrapped.request(messages, model_settings, model_request_parameters)
 
     @asynccontextmanager
@@ -47,13 +49,20 @@ class WatchedModel(WrapperModel):
     ) -> AsyncGenerator[StreamedResponse]:
         await self._before()
         with self._spans.during("model"):
-            await self._inject()
+            await self._refuse()
+            if self._faults.take("model_garbage"):
+                yield whole(garbage(self.model_name), model_request_parameters)
+                return
             async with self.wrapped.request_stream(messages, model_settings, model_request_parameters, run_context) as response:
-                yield response
+                cut = self._faults.take("model_cut") is not None
+                yield CutStream(model_request_parameters=model_request_parameters, stream=response) if cut else response
 
-    async def _inject(self) -> None:
+    async def _refuse(self) -> None:
         if fault := self._faults.take("model_slow"):
             await asyncio.sleep(fault.delay_s)
         if fault := self._faults.take("model_error"):
             await asyncio.sleep(fault.delay_s)
-            raise ModelAPIError(self.model_name, "the sandbox asked for a failing model")
+            raise server_error(self.model_name)
+        if fault := self._faults.take("model_rate_limited"):
+            await asyncio.sleep(fault.delay_s)
+            raise rate_limited(self.model_name)

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 from pydantic_ai.exceptions import ModelAPIError
@@ -256,6 +257,7 @@ def apologise(text, results):
         (Fault(kind="tool_error"), "is not working"),
         (Fault(kind="tool_timeout", tool="lend_book", delay_s=0.01), "did not answer in time"),
         (Fault(kind="store_read_only"), "read-only"),
+        (Fault(kind="tool_garbage", tool="lend_book"), "is not working"),
     ],
 )
 async def test_a_failing_tool_is_told_to_the_model_and_degrades_the_answer(desk, fault, told):
@@ -311,9 +313,10 @@ async def test_wrong_arguments_are_told_as_a_failed_call_and_may_be_corrected(de
     assert (reply.outcome, reply.text) == ("answered", "fine")
 
 
-async def test_a_failing_model_gives_a_sentence_an_error_event_and_a_kept_message(desk):
+@pytest.mark.parametrize("kind", ["model_error", "model_rate_limited", "model_garbage", "model_cut"])
+async def test_a_failing_model_gives_a_sentence_an_error_event_and_a_kept_message(desk, kind):
     async with desk.open() as assistant:
-        reply = await sandboxed(desk, assistant, [Fault(kind="model_error")])
+        reply = await sandboxed(desk, assistant, [Fault(kind=kind)])
         messages = await assistant.thread_messages(reply.thread_id, "anonymous")
     assert (reply.outcome, reply.text, shown(reply)) == ("error", NO_ANSWER, NO_ANSWER)
     error = only(reply, ErrorEvent)
@@ -505,3 +508,22 @@ async def test_health_names_pack_model_and_memory(desk):
         health = assistant.health()
     assert (health.status, health.pack, health.model) == ("ok", "desk", "embedded")
     assert health.memory_bytes > 1_000_000
+
+
+async def test_an_answer_that_breaks_off_is_taken_back(desk):
+    async with desk.open() as assistant:
+        reply = await sandboxed(desk, assistant, [Fault(kind="model_cut", times=1)])
+    assert kinds(reply).count("restart") == 1 and shown(reply) == reply.text == NO_ANSWER
+
+
+async def test_a_broken_turn_ends_with_what_its_specialist_always_adds(desk):
+    loans = replace(desk.pack.agents["loans"], when_failing="Call Ann.")
+    desk.pack = replace(desk.pack, agents={**desk.pack.agents, "loans": loans})
+    desk.script = apologise
+    async with desk.open() as assistant:
+        failed = await sandboxed(desk, assistant, [Fault(kind="model_error")])
+        degraded = await sandboxed(desk, assistant, [Fault(kind="tool_error")])
+        rooms = await sandboxed(desk, assistant, [Fault(kind="model_error")], "rooms")
+    assert shown(failed) == failed.text == f"{NO_ANSWER} Call Ann."
+    assert shown(degraded) == degraded.text and degraded.text.endswith(" Call Ann.")
+    assert rooms.text == NO_ANSWER
