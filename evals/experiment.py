@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic_evals.evaluators import EvaluationReason, EvaluatorContext
@@ -18,10 +18,12 @@ from evals.journal import FinishedPlay, Journal
 from evals.plan import Plan, PlannedPlay, slot_for
 from evals.spans import span_tree
 from evals.targets.target import Target
+from evals.throttle import Throttle
 from evals.transcript import Transcript, Turn
 from reports.records import Slot, SlotState, Stage
 
 Progress = Callable[[int, int], None]
+LONGEST_PAUSE_S = 30.0
 Context = EvaluatorContext[list[str], Transcript, Any]
 _FAULT_STAGES: dict[str, Stage] = {"agent_error": "model", "timeout": "model", "infra_error": "network"}
 
@@ -39,25 +41,27 @@ class Played:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How a plan is played. The meter's budget counts what this sitting spends."""
+    """How a plan is played. The meter's budget counts what this sitting spends; `attempts` bounds how often a play is begun."""
 
     concurrency: int = 4
     meter: Meter = field(default_factory=lambda: Meter(budget=Budget()))
     progress: Progress | None = None
+    attempts: int = 4
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 async def run_plan(plan: Plan, target: Target, journal: Journal, pace: Pace | None = None) -> Played:
     """Play what the journal does not hold yet. Cancelling keeps what is finished; a budget that is used up leaves the rest `not_run`."""
     pace = pace or Pace()
-    limit = asyncio.Semaphore(pace.concurrency)
+    throttle = Throttle(pace.concurrency)
     done = len(journal.finished)
 
     async def one(play: PlannedPlay) -> None:
         nonlocal done
-        async with limit:
+        async with throttle:
             if pace.meter.used_up():
                 return
-            transcript = await _play(target, play)
+            transcript = await _play_until_it_counts(target, play, pace, throttle)
             pace.meter.add(transcript)
             journal.add(FinishedPlay(transcript=transcript, slots=judge(play, transcript)))
         done += 1
@@ -72,6 +76,23 @@ async def run_plan(plan: Plan, target: Target, journal: Journal, pace: Pace | No
     except* AssayError as errors:
         raise errors.exceptions[0] from None
     return collect(plan, journal, pace.meter.used_up() or "the run ended before this play")
+
+
+async def _play_until_it_counts(target: Target, play: PlannedPlay, pace: Pace, throttle: Throttle) -> Transcript:
+    """Play, and begin again what broke off for a reason outside the assistant that may pass. What the assistant did wrong is never tried again."""
+    attempt = 1
+    while True:
+        transcript = await _play(target, play)
+        if transcript.again_in_s is None or transcript.fault != "infra_error":
+            throttle.went_well()
+            break
+        if transcript.limited:
+            throttle.slow_down()
+        if attempt == pace.attempts or pace.meter.used_up():
+            break
+        await pace.sleep(min(LONGEST_PAUSE_S, transcript.again_in_s * 2 ** (attempt - 1)))
+        attempt += 1
+    return replace(transcript, attempts=attempt) if attempt > 1 else transcript
 
 
 async def _play(target: Target, play: PlannedPlay) -> Transcript:

@@ -92,7 +92,8 @@ class Verdict:
 class Transcript:
     """All turns of one card and repeat. `fault` names what stopped the play: `agent_error`, `timeout`, `simulator_error` or `infra_error`.
 
-    `ended` is why a simulated user stopped: `reached`, `left` or `max_turns`; null for fixed turns.
+    `ended` is why a simulated user stopped: `reached`, `left` or `max_turns`; null for fixed turns. `again_in_s`: the fault may pass, so another
+    attempt is worth making after so many seconds; with `limited` the target asked for fewer at once. `attempts` counts all that were made.
     """
 
     card: str
@@ -104,6 +105,9 @@ class Transcript:
     fault: str | None = None
     fault_reason: str = ""
     ended: str | None = None
+    again_in_s: float | None = None
+    limited: bool = False
+    attempts: int = 1
     verdicts: Sequence[Verdict] = ()
 
 

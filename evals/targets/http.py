@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -14,15 +15,8 @@ from assistant.wire import Event, EventAdapter, MetaEvent, SandboxRequest, TurnR
 from evals.cards import Card
 from evals.conversation import Speak, fixed
 from evals.errors import TargetError
+from evals.targets.stopped import BoundedTransport, Stopped, limited
 from evals.transcript import Transcript, Turn, Visible, turn_from_events
-
-
-class TurnFault(Exception):
-    """One turn got no answer: `fault` is the state it gives the card."""
-
-    def __init__(self, fault: str, reason: str) -> None:
-        super().__init__(reason)
-        self.fault = fault
 
 
 class HttpTarget:
@@ -32,7 +26,9 @@ class HttpTarget:
         self._url = url.rstrip("/")
         self._pack = pack
         self._timeout_s = timeout_s
-        self._client = httpx2.AsyncClient(base_url=self._url, timeout=timeout_s)
+        self._client = httpx2.AsyncClient(
+            base_url=self._url, timeout=timeout_s, transport=BoundedTransport(), headers={"Accept-Encoding": "identity"}
+        )
         self.visible = Visible(route=True, tools=True, citations=True, outcome=True, state=False, timings=True)
 
     async def __aenter__(self) -> HttpTarget:
@@ -59,7 +55,8 @@ class HttpTarget:
     async def talk(self, card: Card, repeat: int, speak: Speak) -> Transcript:
         turns: list[Turn] = []
         thread: str | None = None
-        fault, reason, state = None, "", None
+        stop: Stopped | None = None
+        state: dict[str, Any] | None = None
         try:
             sandbox = await self._sandbox(card)
             while (message := await speak(turns, lambda: self._state(sandbox))) is not None:
@@ -67,8 +64,9 @@ class HttpTarget:
                 turn, thread = await self._turn(request)
                 turns.append(turn)
             state = await self._state(sandbox)
-        except TurnFault as stopped:
-            fault, reason = stopped.fault, str(stopped)
+        except Stopped as stopped:
+            stop = stopped
+        broken: dict[str, Any] = {**stop.marks()} if stop else {}
         return Transcript(
             card=card.id,
             repeat=repeat,
@@ -76,22 +74,22 @@ class HttpTarget:
             visible=self.visible,
             state=state,
             thread_id=thread,
-            fault=fault,
-            fault_reason=reason,
+            **broken,
         )
 
     async def _turn(self, request: TurnRequest) -> tuple[Turn, str | None]:
         started = time.perf_counter()
         try:
-            events = [event async for event in self._events(request)]
-        except httpx2.TimeoutException as error:
-            raise TurnFault("timeout", f"no answer within {self._timeout_s:g} s") from error
+            async with asyncio.timeout(self._timeout_s):
+                events = [event async for event in self._events(request)]
+        except (httpx2.TimeoutException, TimeoutError) as error:
+            raise Stopped("timeout", f"no answer within {self._timeout_s:g} s") from error
         except httpx2.ConnectError as error:
-            raise TurnFault("infra_error", f"{self._url}: {_plain(error)}") from error
+            raise Stopped("infra_error", f"{self._url}: {_plain(error)}", again_in_s=1.0) from error
         except httpx2.HTTPError as error:
-            raise TurnFault("agent_error", _plain(error)) from error
+            raise Stopped("agent_error", _plain(error)) from error
         except ValidationError as error:
-            raise TurnFault("agent_error", f"an event does not fit the wire contract: {error.errors()[0]['msg']}") from error
+            raise Stopped("agent_error", f"an event does not fit the wire contract: {error.errors()[0]['msg']}") from error
         meta = next((event for event in events if isinstance(event, MetaEvent)), None)
         return turn_from_events(
             request.message, events, time.perf_counter() - started
@@ -101,9 +99,14 @@ class HttpTarget:
         headers = {"Accept": "text/event-stream"}
         body = request.model_dump(exclude_none=True)
         async with self._client.stream("POST", "/v1/turns", json=body, headers=headers) as response:
+            if response.status_code == 429:
+                raise limited(response, "the server limits requests; run fewer at once")
             if not response.is_success:
                 await response.aread()
-                raise TurnFault("agent_error", f"HTTP {response.status_code}: {response.text[:200]}")
+                raise Stopped("agent_error", f"HTTP {response.status_code}: {response.text[:200]}")
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                await response.aread()
+                raise Stopped("agent_error", f"the answer is no event stream: {response.text[:200]}")
             async for line in response.aiter_lines():
                 if line.startswith("data:"):
                     yield EventAdapter.validate_json(line.removeprefix("data:").strip())
@@ -116,7 +119,7 @@ class HttpTarget:
             response = await self._client.post("/v1/sandboxes", json=request.model_dump())
             response.raise_for_status()
         except httpx2.HTTPError as error:
-            raise TurnFault("infra_error", f"no sandbox for the card: {_plain(error)}") from error
+            raise Stopped("infra_error", f"no sandbox for the card: {_plain(error)}", again_in_s=1.0) from error
         return response.json()["sandbox"]
 
     async def _state(self, sandbox: str | None) -> dict[str, Any] | None:
@@ -126,7 +129,7 @@ class HttpTarget:
             response = await self._client.get(f"/v1/sandboxes/{sandbox}/state")
             response.raise_for_status()
         except httpx2.HTTPError as error:
-            raise TurnFault("infra_error", f"the end state cannot be read: {_plain(error)}") from error
+            raise Stopped("infra_error", f"the end state cannot be read: {_plain(error)}") from error
         return response.json()["state"]
 
 

@@ -22,6 +22,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 from evals.cards import Card
 from evals.conversation import Speak, fixed, no_state
 from evals.errors import TargetError, UsageError
+from evals.targets.stopped import BoundedTransport, Stopped, limited
 from evals.transcript import Transcript, Turn, Visible
 
 KEY_NAMES = ("ASSAY_OPENAI_API_KEY", "OPENAI_API_KEY")
@@ -34,14 +35,6 @@ _OURS = {
     429: "the endpoint limits requests; run fewer at once or raise its limit",
 }
 Sleep = Callable[[float], Awaitable[None]]
-
-
-class ChatFault(Exception):
-    """One turn got no answer: `fault` is the state it gives the card."""
-
-    def __init__(self, fault: str, reason: str) -> None:
-        super().__init__(reason)
-        self.fault = fault
 
 
 class OpenAITarget:
@@ -57,7 +50,8 @@ class OpenAITarget:
         self._model = model
         self._timeout_s = timeout_s
         self._sleep = sleep
-        self._client = AsyncOpenAI(base_url=url, api_key=key or _NO_KEY, timeout=timeout_s, max_retries=0)
+        transport = httpx2.AsyncClient(transport=BoundedTransport(), timeout=timeout_s, headers={"Accept-Encoding": "identity"})
+        self._client = AsyncOpenAI(base_url=url, api_key=key or _NO_KEY, timeout=timeout_s, max_retries=0, http_client=transport)
 
     async def __aenter__(self) -> OpenAITarget:
         """Raises `TargetError` when nobody answers at the address or the key is refused."""
@@ -85,16 +79,17 @@ class OpenAITarget:
     async def talk(self, card: Card, repeat: int, speak: Speak) -> Transcript:
         turns: list[Turn] = []
         messages: list[ChatCompletionMessageParam] = []
-        fault, reason = None, ""
+        stop: Stopped | None = None
         try:
             while (message := await speak(turns, no_state)) is not None:
                 messages.append({"role": "user", "content": message})
                 turn = await self._turn(message, messages)
                 turns.append(turn)
                 messages.append({"role": "assistant", "content": turn.text})
-        except ChatFault as stopped:
-            fault, reason = stopped.fault, str(stopped)
-        return Transcript(card=card.id, repeat=repeat, turns=turns, visible=self.visible, fault=fault, fault_reason=reason)
+        except Stopped as stopped:
+            stop = stopped
+        broken: dict[str, Any] = {**stop.marks()} if stop else {}
+        return Transcript(card=card.id, repeat=repeat, turns=turns, visible=self.visible, **broken)
 
     async def _turn(self, user: str, messages: list[ChatCompletionMessageParam]) -> Turn:
         for pause_s in _PAUSES_S:
@@ -105,7 +100,9 @@ class OpenAITarget:
         try:
             return await self._ask(user, messages)
         except APIConnectionError as error:
-            raise ChatFault("infra_error", f"{self._url}: {_plain(error)} ({len(_PAUSES_S) + 1} attempts)") from error
+            raise Stopped(
+                "infra_error", f"{self._url}: {_plain(error)} ({len(_PAUSES_S) + 1} attempts)", again_in_s=1.0
+            ) from error
 
     async def _ask(self, user: str, messages: list[ChatCompletionMessageParam]) -> Turn:
         """One attempt. Lets `APIConnectionError` through only where the request cannot have reached the server."""
@@ -119,10 +116,10 @@ class OpenAITarget:
             if isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout):
                 raise
             if isinstance(error, APITimeoutError | TimeoutError):
-                raise ChatFault("timeout", f"no answer within {self._timeout_s:g} s") from error
-            raise ChatFault("agent_error", f"the answer broke off: {_plain(error)}") from error
+                raise Stopped("timeout", f"no answer within {self._timeout_s:g} s") from error
+            raise Stopped("agent_error", f"the answer broke off: {_plain(error)}") from error
         except (OpenAIError, json.JSONDecodeError) as error:
-            raise ChatFault("agent_error", f"the answer is not a chat completion ({type(error).__name__})") from error
+            raise Stopped("agent_error", f"the answer is not a chat completion ({type(error).__name__})") from error
         return _turn_from(user, completion, time.perf_counter() - started)
 
 
@@ -144,20 +141,22 @@ def parse_endpoint(rest: str, environ: Mapping[str, str]) -> OpenAITarget:
     return OpenAITarget(base, model, key=key)
 
 
-def _status_fault(error: APIStatusError) -> ChatFault:
+def _status_fault(error: APIStatusError) -> Stopped:
     status = error.status_code
     if status == 408:
-        return ChatFault("timeout", "the endpoint gave up waiting (HTTP 408)")
+        return Stopped("timeout", "the endpoint gave up waiting (HTTP 408)")
+    if status == 429:
+        return limited(error.response, _OURS[429])
     if status in _OURS:
-        return ChatFault("infra_error", f"HTTP {status}: {_OURS[status]}")
-    return ChatFault("agent_error", f"HTTP {status}: {error.response.text[:200]}")
+        return Stopped("infra_error", f"HTTP {status}: {_OURS[status]}")
+    return Stopped("agent_error", f"HTTP {status}: {error.response.text[:200]}")
 
 
 def _turn_from(user: str, completion: ChatCompletion, duration_s: float) -> Turn:
     # Servers are not held to the declared types: `choices`, `message` and `usage` may be absent or null.
     message: Any = next((getattr(choice, "message", None) for choice in getattr(completion, "choices", None) or ()), None)
     if message is None:
-        raise ChatFault("agent_error", "the answer is not a chat completion (no choices)")
+        raise Stopped("agent_error", f"the answer is not a chat completion: {str(completion)[:200]}")
     usage: Any = getattr(completion, "usage", None)
     spent = None
     if usage is not None:
