@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_evals.evaluators import EvaluationReason, EvaluatorContext
 from pydantic_evals.otel.span_tree import SpanTree
 
+from evals.blame import blamed
 from evals.budget import Budget, Meter
 from evals.conversation import as_one_turn
 from evals.errors import AssayError
@@ -135,7 +136,8 @@ def judge(play: PlannedPlay, transcript: Transcript) -> list[Slot]:
         return [slot_for(play, check, "agent_error", broken, stage="model") for check in play.checks]
     by_turn = _context(play, transcript)
     whole = by_turn if play.card.goal is None else _context(play, as_one_turn(transcript))
-    return [_judge_one(play, check, by_turn if check.every_turn else whole) for check in play.checks]
+    slots = [_judge_one(play, check, by_turn if check.every_turn else whole) for check in play.checks]
+    return blamed(play.card, transcript, slots)
 
 
 def _judge_one(play: PlannedPlay, check: Check, context: Context) -> Slot:

@@ -172,7 +172,7 @@ def test_vectors_are_computed_once(folder, encoder, tmp_path, monkeypatch):
 @pytest.mark.parametrize("damage", ["cut", "empty", "other"])
 def test_damaged_vectors_are_computed_again(folder, encoder, tmp_path, damage):
     right = Library.load(folder, encoder, tmp_path / "cache").search("flat tyre")
-    [stored] = (tmp_path / "cache").glob("knowledge-*.npy")
+    [stored] = (tmp_path / "cache").glob("vectors-*.npy")
     if damage == "other":
         np.save(stored, np.zeros((1, 2), dtype=np.float32))
     else:
@@ -184,7 +184,7 @@ def test_changed_text_gets_new_vectors(folder, encoder, tmp_path):
     Library.load(folder, encoder, tmp_path / "cache")
     (folder / "boats.md").write_text(BOATS.replace("damp wood", "rust"))
     Library.load(folder, encoder, tmp_path / "cache")
-    assert len(list((tmp_path / "cache").glob("knowledge-*.npy"))) == 2
+    assert len(list((tmp_path / "cache").glob("vectors-*.npy"))) == 2
 
 
 @pytest.mark.parametrize(
