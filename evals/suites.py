@@ -29,6 +29,8 @@ from evals.yardstick import Yardstick
 from reports.records import Estimate, Slot
 
 DATASETS = Path("datasets")
+LAP = "machine.lap.p50_s"
+REPLAYED = "replayed answers; their times are those of the recorded run"
 Progress = Callable[[str, int, int], None]
 """Called with the suite's name, how much is done and how much there is."""
 
@@ -88,9 +90,24 @@ async def run_cards(cards: Sequence[Card], run: CardRun, progress: Progress) -> 
             pace = Pace(concurrency=concurrency, meter=Meter(budget=run.budget), progress=after_play)
             played = await run_plan(plan, target, journal, pace)
     result = card_result(plan, played, deterministic=target.deterministic)
-    result = replace(result, metrics={**result.metrics, "machine.lap.p50_s": yardstick.estimate()})
+    if run.target.kind == "replay":
+        result = _without_times(result)
+    else:
+        result = replace(result, metrics={**result.metrics, LAP: yardstick.estimate()})
     result = replace(result, not_measurable={**result.not_measurable, **hidden})
     return _with_instruments(result, plan, run, jury)
+
+
+def _without_times(result: SuiteResult) -> SuiteResult:
+    """A replay repeats answers, not times: those are of another day and machine, and no gate may read them."""
+    metrics = {name: value for name, value in result.metrics.items() if not name.startswith(("turn.", "store."))}
+    tables = {**result.tables, "stages": {}, "evidence": "replay"}
+    return replace(
+        result,
+        metrics=metrics,
+        tables=tables,
+        not_measurable={**result.not_measurable, **dict.fromkeys(("turn", "store"), REPLAYED)},
+    )
 
 
 def _attended(target: Target, cards: Sequence[Card], run: CardRun, jury: Jury | None) -> Target:
@@ -126,7 +143,12 @@ def card_result(plan: Plan, played: Played, *, deterministic: bool = False) -> S
     return SuiteResult(
         slots=played.slots,
         metrics={**card_metrics(played.slots), **turn_metrics(transcripts, faulted=faulted)},
-        tables={"cards": card_rows(played.slots), "stages": stage_seconds(turns), "deterministic": deterministic},
+        tables={
+            "cards": card_rows(played.slots),
+            "stages": stage_seconds(turns),
+            "deterministic": deterministic,
+            "evidence": "live",
+        },
         not_measurable=plan.not_measurable,
         broken=_never_answered(transcripts),
         transcripts=transcripts,

@@ -241,6 +241,11 @@ def slot_table(record: Record) -> tuple[list[str], list[tuple[str, list[int], in
     return [state.replace("_", " ") for state in states], rows
 
 
+def replayed(record: Record) -> bool:
+    """Whether the answers are those of an earlier run: nothing was asked, no time was measured."""
+    return record.tables.get("evidence") == "replay" or record.target.startswith("replay:")
+
+
 def facts(record: Record, verdict: Verdict) -> list[tuple[str, str, str]]:
     """`(label, value, small print)` under the headline."""
     origin = record.provenance
@@ -254,7 +259,7 @@ def facts(record: Record, verdict: Verdict) -> list[tuple[str, str, str]]:
     load = ", ".join(f"{key} {value}" for key, value in origin.load.items())
     return [
         ("Candidate", commit, dirty),
-        ("Target", record.target, f"pack {record.pack}"),
+        ("Target", record.target, f"pack {record.pack}, {'replayed from a recording' if replayed(record) else 'played live'}"),
         ("Model", origin.model, f"load: {load}" if load else ""),
         ("Policy", f"{verdict.policy}, tier {verdict.tier}", f"{sum(row.state != 'not_in_tier' for row in verdict.gates)} gates"),
         ("Evidence", evidence or "none", form.plural(slots, "slots")),

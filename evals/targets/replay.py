@@ -17,7 +17,7 @@ from evals.transcript import Transcript, Visible
 
 
 class ReplayTarget:
-    """`visible` is what every recorded play shows. A run of one repeat is `deterministic`: its repeats count once."""
+    """`visible` is what every recorded play shows, but times. A run of one repeat is `deterministic`: its repeats count once."""
 
     def __init__(self, run: str, transcripts: Iterable[Transcript]) -> None:
         self._run = run
@@ -69,7 +69,9 @@ def open_replay(rest: str) -> ReplayTarget:
 
 
 def _shown(seen: list[Visible]) -> Visible:
-    return Visible(**{name: all(getattr(visible, name) for visible in seen) for name in asdict(Visible())})
+    """Times are never shown: they are those of another day and machine."""
+    shown = {name: all(getattr(visible, name) for visible in seen) for name in asdict(Visible())}
+    return Visible(**{**shown, "timings": False})
 
 
 def _short(text: str) -> str:

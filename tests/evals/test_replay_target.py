@@ -15,6 +15,7 @@ from evals.experiment import judge, run_plan
 from evals.journal import FinishedPlay, Journal
 from evals.plan import plan_cards
 from evals.runfiles import read_card_slots, read_transcripts
+from evals.suites import CardRun, run_cards
 from evals.targets.opening import open_target, parse_target
 from evals.targets.replay import ReplayTarget, open_replay
 from evals.targets.scripted import ALL_VISIBLE, ScriptedTarget, reference_of, sabotage_of, scripted_transcript
@@ -38,7 +39,7 @@ async def test_a_replayed_run_is_judged_exactly_as_it_was(make_card: MakeCard, t
     plan = plan_cards([good, bad], repeats=1, visible=ALL_VISIBLE, llm=False)
     before = [slot for play, transcript in zip(plan.plays, recorded, strict=True) for slot in judge(play, transcript)]
     async with open_target(parse_target(f"replay:{run}"), pack="qsr", environ={}, store=tmp_path) as target:
-        assert (target.visible, target.deterministic) == (ALL_VISIBLE, True)
+        assert (target.visible, target.deterministic) == (replace(ALL_VISIBLE, timings=False), True)
         with Journal.open(tmp_path / "again", digest="d") as journal:
             played = await run_plan(plan, target, journal)
     assert list(played.slots) == before
@@ -135,3 +136,14 @@ def test_slots_are_read_from_a_finished_run_and_damage_is_named(make_card: MakeC
     with pytest.raises(EvidenceError, match="line 1: not a slot"):
         list(read_card_slots(tmp_path))
     assert FinishedPlay(transcript=transcript, slots=slots).key == ("hold-chicken", 0)
+
+
+async def test_times_of_a_recording_are_not_measured_again(make_card: MakeCard, tmp_path: Path) -> None:
+    card = make_card(budgets={"turn_s": 5})
+    timed = [replace(turn, timings={"overhead_s": 0.001}) for turn in scripted_transcript(card, card.reference).turns]
+    run = write(tmp_path / "run", [replace(scripted_transcript(card, card.reference), turns=timed)])
+    spec = CardRun(pack="qsr", target=parse_target(f"replay:{run}"), folder=tmp_path / "again", environ={})
+    result = await run_cards([card], spec, lambda *_: None)
+    assert result.tables["evidence"] == "replay" and result.tables["stages"] == {}
+    assert not [name for name in result.metrics if name.startswith(("turn.", "store.", "machine."))]
+    assert {"turn", "store"} < set(result.not_measurable) and any("budget" in name for name in result.not_measurable)
