@@ -5,6 +5,7 @@ A tracker that is down loses nothing and changes nothing: `track` then returns a
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
@@ -24,7 +25,7 @@ from reports.traces import CardTrace, Span, card_traces
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-ARTIFACTS = ("report.html", "summary.md", "junit.xml", "verdict.json", "record.json")
+ARTIFACTS = ("report.html", "summary.md", "junit.xml", "verdict.json", "record.json", "slots.jsonl", "transcripts.jsonl")
 RUN_TAG = "assay.run_id"
 BATCH = 900
 """Metrics, or spans, per request; the tracker takes at most 1,000 metrics."""
@@ -75,7 +76,7 @@ def track(folder: Path, *, tracking_uri: str | None = None) -> TrackResult:
     """
     uri = tracking_uri or default_uri(folder.resolve().parent)
     record, verdict = read_record(folder / "record.json"), read_verdict(folder / "verdict.json")
-    with _quiet_environment():
+    with quiet_environment(), _alone(folder):
         try:
             result = _store(folder, record, verdict, uri)
         except (RecordError, VerdictError):
@@ -111,7 +112,16 @@ def _scrubbed(text: str, uri: str) -> str:
 
 
 @contextmanager
-def _quiet_environment() -> Generator[None]:
+def _alone(folder: Path) -> Generator[None]:
+    """One sender of a run at a time on this machine; the next one then finds it stored."""
+    with (folder / ".track.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def quiet_environment() -> Generator[None]:
+    """What mlflow reads from the environment, set unless the user did."""
     before = {name: os.environ.get(name) for name in ENVIRONMENT}
     os.environ.update({name: value for name, value in ENVIRONMENT.items() if before[name] is None})
     try:
@@ -122,10 +132,15 @@ def _quiet_environment() -> Generator[None]:
                 os.environ.pop(name, None)
 
 
-def _store(folder: Path, record: Record, verdict: Verdict, uri: str) -> TrackResult:
+def tracker(uri: str) -> MlflowClient:
+    """A client of the tracker at `uri`; use it within `quiet_environment`."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=uri)
+    return MlflowClient(tracking_uri=uri)
+
+
+def _store(folder: Path, record: Record, verdict: Verdict, uri: str) -> TrackResult:
+    client = tracker(uri)
     experiment_id = _experiment(client, f"assay-{record.pack}", folder, uri)
     found = client.search_runs(
         [experiment_id], filter_string=f"tags.`{RUN_TAG}` = '{record.run_id}' and attributes.status = 'FINISHED'"
@@ -133,6 +148,7 @@ def _store(folder: Path, record: Record, verdict: Verdict, uri: str) -> TrackRes
     if found:
         sentence = "The run was already stored in MLflow."
         return _done(sentence, uri, experiment_id, found[0].info.run_id, 0)
+    _forget_unfinished(client, experiment_id, record.run_id)
     run_id = _parent_run(client, experiment_id, record, verdict)
     for suite, states in record.slot_counts.items():
         _child_run(client, experiment_id, run_id, record, (suite, states))
@@ -143,6 +159,14 @@ def _store(folder: Path, record: Record, verdict: Verdict, uri: str) -> TrackRes
             client.log_artifact(run_id, str(folder / name))
     client.set_terminated(run_id, "FINISHED", end_time=_started_ms(record))
     return _done(f"Stored in MLflow with {len(traces)} traces.", uri, experiment_id, run_id, len(traces))
+
+
+def _forget_unfinished(client: MlflowClient, experiment_id: str, assay_run: str) -> None:
+    """An earlier attempt that broke off would stand there as a second, half run."""
+    for half in client.search_runs([experiment_id], filter_string=f"tags.`{RUN_TAG}` = '{assay_run}'"):
+        children = client.search_runs([experiment_id], filter_string=f"tags.`mlflow.parentRunId` = '{half.info.run_id}'")
+        for run in (*children, half):
+            client.delete_run(run.info.run_id)
 
 
 def _done(sentence: str, uri: str, experiment_id: str, run_id: str, traces: int) -> TrackResult:

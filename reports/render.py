@@ -78,6 +78,12 @@ def render_drift(found: Sequence[Drift], tier: str, page: Path) -> None:
     _replace(page, clean(_environment().get_template("drift.html.j2").render(values)).encode())
 
 
+def render_routing(values: Mapping[str, Any], page: Path) -> None:
+    """Write one page on a measured router, replacing it whole; `values` are those of `routing.html.j2`."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    _replace(page, clean(_environment().get_template("routing.html.j2").render(values)).encode())
+
+
 def render_index(runs: Path) -> Path:
     """Write `index.html` over all run folders of `runs`."""
     index = index_runs(runs)

@@ -29,6 +29,7 @@ COMMANDS = {
     "drift": "evals.cli.drift:drift",
     "promote": "evals.cli.history:promote",
     "history": "evals.cli.history:history",
+    "track": "evals.cli.track:track",
     "contract": "evals.cli.contract:contract",
     "judge": "evals.cli.judge:judge",
     "cards": "evals.cli.cards:cards",

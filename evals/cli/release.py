@@ -94,6 +94,6 @@ def _folder(tier: Tier, out: Path | None, resume: Path | None) -> Path:
 def _track(folder: Path) -> None:
     from reports.mlflow_store import track
 
-    result = track(folder)
+    result = track(folder, tracking_uri=os.environ.get("MLFLOW_TRACKING_URI"))
     if not result.ok:
         click.echo(f"ledger: {result.sentence}", err=True)

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from evals.cli.track import track as track_command
+from evals.errors import EvidenceError, UsageError
 from reports import mlflow_store
 from reports.gates.verdict import VerdictError
 from reports.ledger import load_series, metric_values, parameters
@@ -94,6 +96,11 @@ def test_a_retry_after_a_break_completes_the_run(
     assert track(other).ok
     assert time.perf_counter() - started < 10
     assert not (other / "track-pending.json").exists()
+    _, result, client = stored
+    runs = client.search_runs([result.experiment_id], filter_string="tags.`assay.run_id` = 'second'")
+    assert len(runs) == 1
+    children = client.search_runs([result.experiment_id], filter_string=f"tags.`mlflow.parentRunId` = '{runs[0].info.run_id}'")
+    assert len(children) == 1
 
 
 def test_an_outage_is_one_sentence_a_pending_file_and_no_exception(sample: ModuleType, tmp_path: Path) -> None:
@@ -172,3 +179,43 @@ def test_what_was_not_measured_is_absent_from_the_ledger(sample: ModuleType) -> 
     assert metric_values(record, "") == {"load.lost_turns": 0}
     assert list(load_series(record)) == []
     assert parameters(record)["dirty"] == "no"
+
+
+def test_waiting_runs_are_sent_by_command_and_fetched_elsewhere(
+    stored: tuple[Path, Any, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _, _ = stored
+    there = tmp_path / "there"
+    shutil.copytree(folder, there / "one")
+    (there / "one" / "track.json").unlink()
+    uri = default_uri(tmp_path / "server")
+    (tmp_path / "server").mkdir()
+    assert command(["--runs", str(there), "--to", uri]) == 0
+    assert command(["--runs", str(there), "--to", uri]) == 0
+    assert "nothing waits" in capsys.readouterr().out
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    here = tmp_path / "here"
+    assert command(["--runs", str(here), "--pull"]) == 0
+    (fetched,) = here.glob("pulled-*")
+    for name in ("record.json", "slots.jsonl", "verdict.json"):
+        assert (fetched / name).read_bytes() == (folder / name).read_bytes()
+    assert command(["--runs", str(here), "--pull"]) == 0
+    assert "nothing to fetch" in capsys.readouterr().out
+    assert [path.name for path in here.iterdir() if not path.name.startswith(".")] == [fetched.name]
+
+
+def test_a_tracker_that_is_down_keeps_the_run_waiting_and_says_so(
+    sample: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample.build(tmp_path / "runs" / "one", "pass")
+    assert command(["--runs", str(tmp_path / "runs"), "--to", "http://127.0.0.1:9"]) == 3
+    assert "was not stored" in capsys.readouterr().err
+    with pytest.raises(EvidenceError, match="is it up"):
+        command(["--runs", str(tmp_path / "runs"), "--to", "http://127.0.0.1:9", "--pull"])
+    with pytest.raises(UsageError, match="takes no folders"):
+        command([str(tmp_path / "runs" / "one"), "--pull"])
+
+
+def command(words: list[str]) -> int:
+    result: int = track_command.main(words, standalone_mode=False)
+    return result
