@@ -42,7 +42,7 @@ class Router:
 
     def __init__(self, head: Head, encoder: SentenceEncoder, *, clock: Callable[[], float] = perf_counter) -> None:
         self.head = head
-        self._encoder = encoder
+        self.encoder = encoder
         self._clock = clock
 
     @classmethod
@@ -69,7 +69,7 @@ class Router:
 
     def predict(self, text: str) -> Prediction:
         """What the head alone says of a message without a conversation."""
-        return self.head.predict(text, self._encoder.encode(text))
+        return self.head.predict(text, self.encoder.encode(text))
 
     def decide(self, text: str, context: RouteContext) -> Decision:
         """The agent of `text` in its conversation. `duration_s` includes encoding."""
@@ -77,7 +77,7 @@ class Router:
         prediction = self.predict(text)
         ranked, stage = self._in_context(text, prediction, context)
         agent, confidence = ranked[0]
-        intent = next(name for name, _ in prediction.intents if self.head.agent_of(name) == agent)
+        intent = next((name for name, _ in prediction.intents if self.head.agent_of(name) == agent), NO_AGENT)
         return Decision(
             agent=agent,
             intent=intent,
@@ -90,7 +90,7 @@ class Router:
     def _in_context(self, text: str, prediction: Prediction, context: RouteContext) -> tuple[list[tuple[str, float]], RouteStage]:
         current = context.current_agent
         if current is None or current not in dict(prediction.agents):
-            return self._alone(prediction)
+            return settle(prediction, float(self.head.scope_floor[0]))
         form = read_form(text)
         strength = pull(form, pending=context.pending)
         if current == NO_AGENT:
@@ -106,13 +106,23 @@ class Router:
             return ranked, "head"
         return ranked, "pending" if context.pending else "sticky"
 
-    def _alone(self, prediction: Prediction) -> tuple[list[tuple[str, float]], RouteStage]:
-        """Without a conversation a text far from everything trained belongs to no agent."""
-        shares = dict(prediction.agents)
-        if prediction.agent == NO_AGENT or NO_AGENT not in shares or prediction.scope >= float(self.head.scope_floor[0]):
-            return prediction.agents, "head"
-        rest = [item for item in prediction.agents if item[0] != NO_AGENT]
-        return [(NO_AGENT, shares[NO_AGENT]), *rest], "default"
+
+def settle(prediction: Prediction, scope_floor: float) -> tuple[list[tuple[str, float]], RouteStage]:
+    """Agents and their probabilities without a conversation, the chosen one first.
+
+    A text far from everything trained belongs to no agent. A head that was trained without such texts knows no probability of
+    that; then `none` gets what the scope leaves over.
+    """
+    shares = dict(prediction.agents)
+    if prediction.agent == NO_AGENT or prediction.scope >= scope_floor:
+        return prediction.agents, "head"
+    if NO_AGENT not in shares:
+        return [
+            (NO_AGENT, 1 - prediction.scope),
+            *((agent, share * prediction.scope) for agent, share in shares.items()),
+        ], "default"
+    rest = [item for item in prediction.agents if item[0] != NO_AGENT]
+    return [(NO_AGENT, shares[NO_AGENT]), *rest], "default"
 
 
 def _lean(agents: dict[str, float], current: str, strength: float) -> list[tuple[str, float]]:

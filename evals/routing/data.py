@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,17 +18,17 @@ class _Row(BaseModel):
 
 
 class Utterance(_Row):
-    """`agent` is the label that counts; `none` means out of scope. Intervals cluster by `family`."""
+    """`agent` is the label that counts; `none` means out of scope. Intervals cluster by `family`. Without an `id` the line names it."""
 
     id: str
-    text: Annotated[str, Field(min_length=1)]
+    text: str
     agent: str
     intent: str | None = None
     family: str = ""
 
 
 class LabelledTurn(_Row):
-    text: Annotated[str, Field(min_length=1)]
+    text: str
     agent: str
 
 
@@ -57,9 +57,12 @@ def read_conversations(path: Path, *, agents: Sequence[str]) -> list[LabelledCon
 
 def _read(path: Path, row_type: type[RowT]) -> list[RowT]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not `splitlines`: a text may hold characters that end a line there and not in JSON lines.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: byte {error.start}: not UTF-8; save the file as UTF-8") from error
     rows: list[RowT] = []
     faults: list[str] = []
     for number, line in enumerate(lines, start=1):
@@ -67,6 +70,8 @@ def _read(path: Path, row_type: type[RowT]) -> list[RowT]:
             continue
         try:
             data: Any = json.loads(line)
+            if isinstance(data, dict):
+                data = {"id": f"line-{number}", **cast("dict[str, Any]", data)}
             rows.append(row_type.model_validate(data))
         except json.JSONDecodeError as error:
             faults.append(f"{path}: line {number}: not JSON ({error.msg})")

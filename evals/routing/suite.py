@@ -31,7 +31,7 @@ _EVERY = 50
 @dataclass(frozen=True, kw_only=True)
 class RoutingRun:
     pack: str
-    tests: Path
+    tests: Path | None
     conversations: Path | None
     store: Path
     environ: Mapping[str, str]
@@ -39,11 +39,14 @@ class RoutingRun:
 
 
 async def run_routing(run: RoutingRun, progress: Progress) -> SuiteResult:
-    """Decide every utterance alone, then play the conversations turn by turn. Raises `UsageError` for faulty data."""
+    """Decide every utterance alone, then play the conversations turn by turn. Without utterances only the latter.
+
+    Raises `UsageError` for faulty data.
+    """
     environ = private_environ(run.environ, run.store)
     facts = pack_facts(run.pack, environ)
     labels = [*facts.agents, "none"]
-    utterances = read_utterances(run.tests, agents=labels)
+    utterances = read_utterances(run.tests, agents=labels) if run.tests else []
     encoder = SentenceEncoder.load(facts.encoder, cache_dir=facts.cache_dir)
     router = Router.load(facts.folder, encoder, facts.cache_dir)
     router.decide("warm up", RouteContext())

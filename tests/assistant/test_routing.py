@@ -179,7 +179,7 @@ def test_nobody_holds_a_conversation_that_was_out_of_scope(router):
 
 def test_a_text_far_from_all_training_belongs_to_nobody(router):
     head = Head(**{**vars(router.head), "scope_floor": np.array([1.0], dtype=np.float32)})
-    strict = Router(head, router._encoder)
+    strict = Router(head, router.encoder)
     decision = strict.decide("the mower engine smokes", RouteContext())
     assert (decision.agent, decision.stage) == (NO_AGENT, "default")
     assert decision.intent == "other"

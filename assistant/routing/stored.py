@@ -1,0 +1,98 @@
+"""A trained head as a folder that says what it is: its version, its digest, its encoder and the data it was trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+from assistant.encoder import SentenceEncoder, write_atomically
+from assistant.errors import AssistantError
+from assistant.routing.head import Head
+from assistant.routing.router import Router
+
+MODEL_VERSION = 1
+HEAD_FILE = "head.npz"
+CARD_FILE = "model.json"
+
+
+class ModelError(AssistantError):
+    """A model folder cannot be used. The message names the file, the fault and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """`head` is the digest of the head's file, `encoder` the fingerprint of the encoder its vectors came from, `data` the name and
+    `data_digest` the digest of what it was trained on, `utterances` how many those were."""
+
+    version: int
+    head: str
+    encoder: str
+    data: str
+    data_digest: str
+    utterances: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    name: str
+    digest: str
+    utterances: int
+
+
+def head_digest(head: Head) -> str:
+    """`sha256:…` of a head's content."""
+    return f"sha256:{hashlib.sha256(head.to_bytes()[32:]).hexdigest()}"
+
+
+def save_model(folder: Path, router: Router, data: TrainingData) -> ModelCard:
+    """Write `head.npz`, then `model.json`, so that an unfinished folder has no card. Raises `ModelError`."""
+    content = router.head.to_bytes()
+    card = ModelCard(
+        version=MODEL_VERSION,
+        head=f"sha256:{hashlib.sha256(content[32:]).hexdigest()}",
+        encoder=router.encoder.fingerprint,
+        data=data.name,
+        data_digest=data.digest,
+        utterances=data.utterances,
+    )
+    try:
+        (folder / CARD_FILE).unlink(missing_ok=True)
+        write_atomically(folder / HEAD_FILE, content)
+        write_atomically(folder / CARD_FILE, (json.dumps(asdict(card), indent=1) + "\n").encode())
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be written ({error.strerror}); give a folder that can") from error
+    return card
+
+
+def load_model(folder: Path, encoder: SentenceEncoder) -> tuple[Router, ModelCard]:
+    """The router of a model folder. Raises `ModelError` when it is absent, altered or made with another version or encoder."""
+    card = _read_card(folder / CARD_FILE)
+    if card.version != MODEL_VERSION:
+        raise ModelError(f"{folder}: model version {card.version}, this build reads {MODEL_VERSION}; train it again")
+    if card.encoder != encoder.fingerprint:
+        raise ModelError(
+            f"{folder}: was trained on vectors of encoder {card.encoder}, this build has {encoder.fingerprint}; train it again"
+        )
+    head = Head.from_file(folder / HEAD_FILE)
+    if head is None:
+        raise ModelError(f"{folder / HEAD_FILE}: is absent, cut short or of another version; train it again")
+    if head_digest(head) != card.head:
+        raise ModelError(f"{folder / HEAD_FILE}: is not the head that {CARD_FILE} names ({card.head}); train it again")
+    return Router(head, encoder), card
+
+
+def _read_card(path: Path) -> ModelCard:
+    try:
+        fields: object = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); give a folder written by --model") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: not JSON ({error}); train the model again") from error
+    try:
+        return ModelCard(**cast("Mapping[str, int | str]", fields))  # pyright: ignore[reportArgumentType]
+    except TypeError as error:
+        raise ModelError(f"{path}: not the card of a model ({error}); train the model again") from error
