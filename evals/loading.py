@@ -25,6 +25,12 @@ def loadable(cards: Sequence[Card], *, most_turns: int | None = None) -> list[Ca
     return [card for card in played if most_turns is None or len(card.turns) <= most_turns]
 
 
+def switching(cards: Sequence[Card]) -> list[Card]:
+    """Cards whose conversation moves from one agent to another, by their reference solution."""
+    agents = {card.id: [turn.agent for turn in card.reference.turns if turn.agent is not None] for card in cards}
+    return [card for card in cards if len(set(agents[card.id])) > 1]
+
+
 def write_script(cards: Sequence[Card], path: Path, *, pack: str) -> None:
     with path.open("w", encoding="utf-8") as file:
         for card in cards:
@@ -39,16 +45,16 @@ def write_script(cards: Sequence[Card], path: Path, *, pack: str) -> None:
 
 
 def score_samples(samples: Sequence[Sample], cards: Sequence[Card]) -> list[Slot]:
-    """One slot per loaded turn: did it say and do what its card expects of that turn?"""
+    """One slot per loaded turn of a card: did it say and do what its card expects of that turn? Made-up messages have no slot."""
     by_id = {card.id: card for card in cards}
-    return [_score(sample, by_id[sample.conversation]) for sample in samples]
+    return [_score(sample, by_id[sample.conversation]) for sample in samples if sample.conversation in by_id]
 
 
 def load_metrics(
     slots: Sequence[Slot], samples: Sequence[Sample], *, objective_s: float, window_s: float
 ) -> dict[str, Estimate | None]:
     """The share of attempted turns that are right, and how many a second are answered, in time and right."""
-    if not samples:
+    if not slots:
         return {"load.correct_rate": None, "load.correct_goodput_per_s": None}
     sessions: dict[int, list[bool]] = {}
     good = 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evals.cards import Card
-from evals.loading import load_metrics, loadable, score_samples, write_script
+from evals.loading import load_metrics, loadable, score_samples, switching, write_script
 from evals.serving import Served, served_assistant
 from evals.suites import Progress, SuiteResult
 from evals.targets.opening import TargetSpec, private_environ
@@ -31,6 +31,8 @@ def run_load_suite(cards: Sequence[Card], run: LoadRun, progress: Progress) -> S
     profile = load_profile(run.profile)
     script = run.folder / "script.jsonl"
     played = loadable(cards, most_turns=run.most_turns)
+    if profile.content.kind == "switching":
+        played = switching(played)
     write_script(played, script, pack=run.pack)
     with _server(run, profile) as served:
         plan = LoadPlan(

@@ -19,7 +19,11 @@ WORKER_VARIABLE = "ASSAY_LOAD_WORKER"
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
-    """Everything a worker needs; `calibration_url` null skips the calibration. `parent_pid` gone: the worker ends."""
+    """Everything a worker needs; `calibration_url` null skips the calibration. `parent_pid` gone: the worker ends.
+
+    `turns_per_s` is what the profile is expected to send. `model` and the environment variable of the key are for OpenAI-compatible
+    targets.
+    """
 
     profile: TrafficProfile
     script: Path
@@ -32,6 +36,9 @@ class WorkerConfig:
     calibration_url: str | None
     calibration_s: float
     parent_pid: int
+    turns_per_s: float = 0.0
+    model: str = ""
+    api_key_variable: str = ""
 
     def write(self) -> Path:
         data = {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
@@ -50,7 +57,8 @@ class WorkerReport:
 
     `sessions`: one row per conversation taken up (`session phase t_plan t_taken waited t_ready`); `t_ready` is when its slot and
     sandbox were there, null if never. `gauge`: rows of (seconds, turns in flight, open conversations). `calibration`: client floor, or null.
-    `histograms`: metric name to `Histogram.as_json`, measured turns only.
+    `histograms`: metric name to `Histogram.as_json`, measured turns only. `due`: measured turns that fell due. `held`: what became of held
+    connections (see `holding.Held`), or null.
     """
 
     worker: int
@@ -59,6 +67,8 @@ class WorkerReport:
     gauge: list[tuple[float, int, int]]
     calibration: dict[str, Any] | None
     histograms: dict[str, dict[str, Any]]
+    due: int = 0
+    held: dict[str, Any] | None = None
 
     def write(self, folder: Path) -> Path:
         return write_json(folder / f"worker-{self.worker}.json", asdict(self))

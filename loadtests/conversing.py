@@ -7,9 +7,11 @@ from typing import Protocol
 
 from assistant.wire import TurnRequest
 from loadtests.played import Played
+from loadtests.prompts import marked
 from loadtests.samples import Sample
-from loadtests.schedule import Session
+from loadtests.schedule import Phase, Session
 
+Clock = Callable[[], float]
 Record = Callable[[Sample, list[float]], None]
 """Takes a finished turn and the gaps between its words."""
 
@@ -23,23 +25,40 @@ class Plays(Protocol):
 class Conversing:
     """One conversation under way: which turn it is at, and what the turn brought so far."""
 
-    def __init__(self, *, session: Session, clock: Callable[[], float], record: Record) -> None:
+    def __init__(
+        self,
+        *,
+        session: Session,
+        clock: Clock,
+        record: Record,
+        phase_of: Callable[[float], Phase] | None = None,
+        mark: str = "",
+    ) -> None:
+        """`phase_of` gives a turn's phase by its intended start (default: the session's). `mark` goes with everything said."""
         self.session = session
         self.t_plan = session.t_plan
         self.thinking = False
         self.sandbox: str | None = None
         self._clock = clock
+        self._phase_of = phase_of
+        self._mark = mark
         self._record = record
         self._turn = 1
         self._played = Played()
         self._thread_id: str | None = None
 
+    @property
+    def phase(self) -> Phase:
+        """The phase of the turn that is due next or under way."""
+        return self.session.phase if self._phase_of is None else self._phase_of(self.t_plan)
+
     def play(self, turn: int, client: Plays) -> None:
         """Play turn `turn`, counted from 1; a conversation goes on after a failed one, as a user would."""
         self._turn, self._played = turn, Played()
         conversation = self.session.conversation
+        text = conversation.turns[turn - 1].text
         request = TurnRequest(
-            message=conversation.turns[turn - 1].text,
+            message=marked(text, self._mark) if self._mark else text,
             user_id=conversation.user_id,
             thread_id=self._thread_id,
             sandbox=self.sandbox,
@@ -55,7 +74,7 @@ class Conversing:
 
     def censor(self) -> None:
         """Record the turn that the end of the drain cut off; one that was not due yet has no sample."""
-        if self.session.phase != "cooldown" and not self.thinking and self.t_plan <= self._clock():
+        if self.phase != "cooldown" and not self.thinking and self.t_plan <= self._clock():
             self._played.outcome = "censored"
             self._played.t_done = None
             self._finish()
@@ -70,7 +89,7 @@ class Conversing:
             session=self.session.session,
             conversation=self.session.conversation.id,
             turn=self._turn,
-            phase=self.session.phase,
+            phase=self.phase,
             t_plan=self.t_plan,
             sandbox=self.sandbox,
             **values,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from loadtests.campaign import WorkerReport
 from loadtests.histogram import Histogram
+from loadtests.prompts import foreign_marks, mark
 from loadtests.resources import Usage
 from loadtests.samples import Sample
 from loadtests.schedule import Session, planned_turns
-from loadtests.traffic import TrafficProfile
+from loadtests.traffic import TrafficProfile, Users
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,7 @@ class Evidence:
     generator: Sequence[Usage] = ()
     survived: bool | None = None
     ended_early: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    seed: int = 0
 
     @property
     def window(self) -> tuple[float, float]:
@@ -43,8 +46,21 @@ class Evidence:
         return [sample for sample in self.samples if sample.phase == "steady"]
 
     @property
+    def closed(self) -> bool:
+        """Whether users in a closed loop made the load, so that no schedule says which turns there are."""
+        return isinstance(self.profile.arrivals, Users)
+
+    @property
     def planned(self) -> int:
-        return planned_turns(self.sessions)
+        """Measured turns of the schedule; in a closed loop those that fell due."""
+        return sum(report.due for report in self.workers) if self.closed else planned_turns(self.sessions)
+
+    @cached_property
+    def conversations(self) -> dict[int, int]:
+        """Measured turns planned, by session."""
+        if self.closed:
+            return dict(Counter(sample.session for sample in self.measured))
+        return {session.session: len(session.conversation.turns) for session in self.sessions if session.phase == "steady"}
 
     @cached_property
     def workers(self) -> list[WorkerReport]:
@@ -60,6 +76,22 @@ class Evidence:
         """Rows of the measured conversations that were started, in order of their intended start."""
         rows = [row for report in self.workers for row in report.sessions if row["phase"] == "steady"]
         return sorted(rows, key=lambda row: row["t_plan"])
+
+    def ended_inside(self, sample: Sample) -> bool:
+        """Whether a turn was answered and its end lies in the measured window."""
+        start, end = self.window
+        return sample.ok and sample.t_done is not None and start <= sample.t_done < end
+
+    @cached_property
+    def leaks(self) -> list[str]:
+        """Turns whose answer or events carry the mark of another conversation, each with the first such mark."""
+        found: list[str] = []
+        for sample in self.samples if self.profile.canary else ():
+            told = (sample.text, json.dumps(sample.events))
+            foreign = next(foreign_marks(told, mark(self.seed, sample.session)), None)
+            if foreign is not None:
+                found.append(f"{sample.sample}: {foreign}")
+        return found
 
     def histogram(self, name: str) -> Histogram:
         """The workers' histograms of one metric, merged."""

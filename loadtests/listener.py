@@ -25,8 +25,16 @@ class Playing(Protocol):
     worker: int
     complete: bool
     floor: Floor | None
-    started: list[dict[str, Any]]
     gauge: list[tuple[float, int, int]]
+
+    @property
+    def started(self) -> list[dict[str, Any]]: ...
+
+    @property
+    def due(self) -> int: ...
+
+    @property
+    def held(self) -> dict[str, Any] | None: ...
 
     @property
     def has_sandboxes(self) -> bool: ...
@@ -72,6 +80,8 @@ class Recorder:
             gauge=campaign.gauge,
             calibration=None if campaign.floor is None else asdict(campaign.floor),
             histograms={name: histogram.as_json() for name, histogram in self._histograms.items()},
+            due=campaign.due,
+            held=campaign.held,
         )
         report.write(campaign.config.folder)
 

@@ -12,8 +12,9 @@ from locust import events
 from loadtests.campaign import CONFIG_VARIABLE, WORKER_VARIABLE, WorkerConfig
 from loadtests.listener import Recorder
 from loadtests.shapes import UntilFinished
-from loadtests.users import Campaign, OpenArrivals
+from loadtests.users import Campaign, OpenArrivals, raise_file_limit
 
+raise_file_limit()
 _campaign = Campaign(WorkerConfig.read(Path(os.environ[CONFIG_VARIABLE])), int(os.environ[WORKER_VARIABLE]))
 _recorder = Recorder(_campaign)
 

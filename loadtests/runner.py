@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import os
 import subprocess
 import time
@@ -21,11 +22,12 @@ from loadtests.evidence import Evidence
 from loadtests.processes import calibration_server, locust_worker
 from loadtests.resources import Sampler, Usage, alive
 from loadtests.samples import Sample, read_samples
-from loadtests.schedule import plan_sessions, planned_turns
+from loadtests.schedule import plan_sessions, planned_turns, turns_per_s
 from loadtests.script import read_script, script_digest
 from loadtests.stream import TURN_PATH, TurnClient
-from loadtests.summary import metrics, tables
-from loadtests.traffic import TrafficProfile
+from loadtests.summary import metrics
+from loadtests.tables import tables
+from loadtests.traffic import Trace, TrafficProfile
 from loadtests.validity import broken
 from reports.records import Estimate
 
@@ -52,7 +54,9 @@ class Progress:
 class LoadPlan:
     """One run. `server_pid`: root of the server's process tree, to watch its resources; null when it is not ours.
 
-    `calibration_s` 0 skips the calibration (the run then says nothing about the client's floor).
+    `calibration_s` 0 skips the calibration (the run then says nothing about the client's floor). `workers` generator processes share the
+    load (default: as many as the profile says). `model` and the name of the environment variable that holds the key are for
+    OpenAI-compatible targets.
     """
 
     profile: TrafficProfile
@@ -62,9 +66,15 @@ class LoadPlan:
     server_pid: int | None
     seed: int
     progress: Callable[[Progress], None] | None = None
-    workers: int = 1
+    workers: int | None = None
     calibration_s: float = 2.0
     turn_path: str = TURN_PATH
+    model: str = ""
+    api_key_variable: str = ""
+
+    @property
+    def processes(self) -> int:
+        return self.workers or self.profile.workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,26 +117,30 @@ def run_load(plan: LoadPlan) -> LoadResult:
             base_url=plan.base_url,
             turn_path=plan.turn_path,
             seed=plan.seed,
-            workers=plan.workers,
+            workers=plan.processes,
             folder=folder,
             samples=samples,
             calibration_url=url,
             calibration_s=plan.calibration_s,
             parent_pid=os.getpid(),
+            turns_per_s=turns_per_s(plan.profile, planned_turns(sessions)),
+            model=plan.model,
+            api_key_variable=plan.api_key_variable,
         )
         config.write()
-        workers = [stack.enter_context(locust_worker(config, number)) for number in range(plan.workers)]
+        workers = [stack.enter_context(locust_worker(config, number)) for number in range(plan.processes)]
         ended_early, server, generator = _campaign(plan, workers, config, planned_turns(sessions))
     turns = list(read_samples(samples))
     evidence = Evidence(
         profile=plan.profile,
         sessions=sessions,
         samples=turns,
-        reports=read_reports(folder, plan.workers),
+        reports=read_reports(folder, plan.processes),
         server=server,
         generator=generator,
         survived=_survived(plan, turns),
         ended_early=ended_early,
+        seed=plan.seed,
     )
     return LoadResult(
         metrics=metrics(evidence),
@@ -136,7 +150,7 @@ def run_load(plan: LoadPlan) -> LoadResult:
         planned_turns=evidence.planned,
         window_s=plan.profile.arrivals.duration_s,
         duration_s=time.monotonic() - started,
-        load=_load(plan),
+        load=_load(plan, planned_turns(sessions)),
         digests={"traffic": _digest(plan.profile), "script": script_digest(plan.script)},
     )
 
@@ -219,18 +233,22 @@ def _survived(plan: LoadPlan, samples: list[Sample]) -> bool | None:
     return True
 
 
-def _load(plan: LoadPlan) -> dict[str, str]:
+def _load(plan: LoadPlan, planned: int) -> dict[str, str]:
     arrivals = plan.profile.arrivals
     return {
         "profile": plan.profile.name,
         "arrivals": arrivals.pattern,
-        "turns_per_s": f"{arrivals.rate_per_s:g}",
+        "turns_per_s": f"{turns_per_s(plan.profile, planned):g}",
         "duration_s": f"{arrivals.duration_s:g}",
         "model": plan.profile.model,
         "seed": str(plan.seed),
-        "workers": str(plan.workers),
+        "workers": str(plan.processes),
     }
 
 
 def _digest(profile: TrafficProfile) -> str:
-    return hashlib.sha256(profile.model_dump_json().encode()).hexdigest()
+    """Of what the profile says beyond the defaults, and of the bytes of its trace rather than of where that lies."""
+    said = profile.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(profile.arrivals, Trace):
+        said["arrivals"]["file"] = hashlib.sha256(Path(profile.arrivals.file).read_bytes()).hexdigest()
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

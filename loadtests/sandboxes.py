@@ -48,11 +48,13 @@ class Sandboxes:
         """Make the others, each `LEAD_S` before its conversation starts. Blocks until the last one."""
         rest, self._wanted = self._wanted, []
 
-        def make_in_time(session: Session) -> None:
-            gevent.sleep(max(0.0, session.t_plan - LEAD_S - self._clock()))
-            self._make(session)
+        self._share(rest, self._make_in_time)
 
-        self._share(rest, make_in_time)
+    def make_for(self, session: Session) -> gevent.Greenlet[..., None]:
+        """Make the sandbox of a session that is in no schedule, `LEAD_S` before it starts, for `take` to wait for."""
+        if session.conversation.sandbox is not None:
+            self._results[session.session] = AsyncResult()
+        return gevent.spawn(self._make_in_time, session)
 
     def take(self, session: Session) -> str | None:
         """The sandbox of a session, waiting for it; null when it needs none or the server has none. Raises `SandboxFailed`."""
@@ -70,6 +72,11 @@ class Sandboxes:
             gevent.joinall(makers)
         finally:
             gevent.killall(makers)
+
+    def _make_in_time(self, session: Session) -> None:
+        if session.conversation.sandbox is not None:
+            gevent.sleep(max(0.0, session.t_plan - LEAD_S - self._clock()))
+            self._make(session)
 
     def _make(self, session: Session) -> None:
         request = session.conversation.sandbox

@@ -74,17 +74,26 @@ class TurnClient:
         Every failure of the server or the network is an outcome, not an error.
         """
         arrived: list[tuple[float, bytes]] = []
+        try:
+            self.attempt(played, lambda connection: self._exchange(connection, request, played, arrived))
+        finally:
+            played.digest(arrived)
+
+    def attempt(self, played: Played, exchange: Callable[[http.client.HTTPConnection], str]) -> None:
+        """Let `exchange` play a turn over a connection of its own and keep its outcome, or the class of what went wrong."""
         connection = self.connection(self.timeout_s)
         try:
             played.t_send = self.clock()
-            played.outcome = self._exchange(connection, request, played, arrived)
+            played.outcome = exchange(connection)
         except TimeoutError:
             played.outcome = "timeout"
         except (OSError, http.client.HTTPException):
             played.outcome = "connect" if played.status is None else "stream_broken"
         finally:
             connection.close()
-            played.digest(arrived)
+
+    def close(self) -> None:
+        """Every turn had a connection of its own."""
 
     def connection(self, timeout_s: float) -> http.client.HTTPConnection:
         """A connection to the server, not yet opened."""
@@ -109,7 +118,7 @@ class TurnClient:
         response = connection.getresponse()
         played.status = response.status
         if response.status != 200:
-            return _status_class(response.status)
+            return status_class(response.status)
         if response.headers.get_content_type() != "text/event-stream":
             return "bad_payload"
         splitter = SseSplitter()
@@ -124,17 +133,19 @@ class TurnClient:
                 return "stream_broken"
             for data in splitter.feed(chunk):
                 arrived.append((now, data))
-                if _DONE_HINT in data and _is_done(data):
+                if _DONE_HINT in data and is_done(data):
                     return OK
 
 
-def _status_class(status: int) -> str:
+def status_class(status: int) -> str:
+    """The error class of an HTTP status that is not 200."""
     if status == 429:
         return "http_429"
     return "http_5xx" if status >= 500 else "http_4xx"
 
 
-def _is_done(data: bytes) -> bool:
+def is_done(data: bytes) -> bool:
+    """Whether an event is the last one of its turn."""
     try:
         event = json.loads(data)
     except ValueError:

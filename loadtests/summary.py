@@ -1,29 +1,12 @@
-"""Summary: evidence becomes the metrics and tables of a record."""
+"""Summary: evidence becomes the metrics of a record."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
-from statistics import fmean
-from typing import Any
-
 from loadtests.evidence import Evidence
-from loadtests.histogram import Histogram
-from loadtests.samples import Sample
-from loadtests.slo import attainment, is_good
-from loadtests.timing import (
-    DEFINITIONS,
-    METRIC_SCHEMA_VERSION,
-    response_s,
-    send_delay_s,
-    service_s,
-    tpot_s,
-    ttft_s,
-)
-from loadtests.validity import as_row, generator_cpu, little, own_lags, rank
+from loadtests.timing import response_s, ttft_s
+from loadtests.validity import own_lags
 from reports.records import Estimate
-from reports.statistics.proportions import clopper_pearson, clustered_rate
+from reports.statistics.proportions import clopper_pearson
 from reports.statistics.quantiles import quantile_estimate
 
 CONFIDENCE = 0.95
@@ -47,88 +30,39 @@ def metrics(evidence: Evidence) -> dict[str, Estimate | None]:
         "load.server.peak_pss_bytes": _peak(evidence),
         "load.lost_turns": _exact(float(lost), k=lost, n=planned, planned=planned, method="planned turns without a sample"),
         "target.survived": None if survived is None else clopper_pearson(int(survived), 1),
+        **({"soak.availability": clopper_pearson(answered, planned)} if evidence.profile.soak else {}),
+        **_asked_for(evidence),
     }
 
 
-def tables(evidence: Evidence) -> dict[str, Any]:
-    """What a report draws: `load_series` (per second), `latency` (histograms), `load` (everything else, definitions included)."""
-    profile, measured = evidence.profile, evidence.measured
-    good = attainment(measured, profile.objectives, planned=evidence.planned)
-    start, end = evidence.window
-    in_time = sum(_ended_inside(sample, start, end) and is_good(sample, profile.objectives) for sample in evidence.samples)
-    load = {
-        "metric_schema_version": METRIC_SCHEMA_VERSION,
-        "definitions": DEFINITIONS,
-        "profile": profile.model_dump(mode="json"),
-        "sessions": sum(session.phase == "steady" for session in evidence.sessions),
-        "turns": {"planned": evidence.planned, "played": len(measured), "answered": good.answered},
-        "errors": dict(Counter(sample.outcome for sample in measured if not sample.ok).most_common()),
-        "objectives": {
-            **asdict(good),
-            "share": good.share,
-            "good_by_session": asdict(_good_by_session(evidence)),
-            "goodput_per_s": in_time / (end - start),
-        },
-        "little": as_row(little(evidence)),
-        "open_conversations": _open_conversations(evidence),
-        "slots_exhausted": evidence.slots_exhausted,
-        "slot_wait_s": _quantiles([row["t_ready"] - row["t_taken"] for row in evidence.started if row["t_ready"] is not None]),
-        "sandboxes": all(report.sandboxes for report in evidence.workers),
-        "calibration": [report.calibration for report in evidence.workers],
-        "sched_lag_s": _quantiles(own_lags(evidence)),
-        "service_s": _quantiles([value for sample in measured if (value := service_s(sample)) is not None]),
-        "tpot_s": _quantiles([value for sample in measured if (value := tpot_s(sample)) is not None]),
-        "generator_cpu": generator_cpu(evidence),
-        "server": [asdict(usage) for usage in evidence.server],
-        "send_delay_s": _quantiles([lag for sample in measured if (lag := send_delay_s(sample)) is not None]),
-        "stutter_p95_s": evidence.histogram("stutter_s").quantile(0.95) if evidence.workers else None,
-    }
-    return {"load_series": series(evidence), "latency": _latency(measured), "load": load}
-
-
-def series(evidence: Evidence) -> list[dict[str, Any]]:
-    """One row per second of the run: turns that were due, their ends, errors and latencies (of turns due in that second)."""
-    by_second: dict[int, list[Sample]] = {}
-    for sample in evidence.samples:
-        by_second.setdefault(int(sample.t_plan), []).append(sample)
-    ended = Counter(int(sample.t_done) for sample in evidence.samples if sample.ok and sample.t_done is not None)
-    flight = _flight(evidence)
-    last = max([*by_second, *ended, 0])
-    start, end = evidence.window
-    rows: list[dict[str, Any]] = []
-    for second in range(last + 1):
-        due = by_second.get(second, [])
-        answered = [response_s(sample) for sample in due if sample.ok]
-        rows.append(
-            {
-                "t_s": second,
-                "measured": start <= second < end,
-                "due": len(due),
-                "answered": ended.get(second, 0),
-                "errors": sum(not sample.ok for sample in due),
-                "response_p50_s": rank(answered, 0.50) if answered else None,
-                "response_p95_s": rank(answered, 0.95) if answered else None,
-                "in_flight": flight.get(second),
-            }
+def _asked_for(evidence: Evidence) -> dict[str, Estimate | None]:
+    """What only some profiles measure: answers that carry another conversation's mark, and connections held."""
+    found: dict[str, Estimate | None] = {}
+    if evidence.profile.canary:
+        count = len(evidence.leaks)
+        n = len(evidence.samples)
+        found["load.leaks"] = _exact(
+            float(count), k=count, n=n, planned=n, method="answers with the mark of another conversation"
         )
-    return rows
-
-
-def _good_by_session(evidence: Evidence) -> Estimate:
-    """Share of good turns with bounds that know that the turns of one conversation share its fate; missing turns are not good."""
-    good = Counter(sample.session for sample in evidence.measured if is_good(sample, evidence.profile.objectives))
-    planned = [session for session in evidence.sessions if session.phase == "steady"]
-    return clustered_rate([(good[session.session], len(session.conversation.turns)) for session in planned])
-
-
-def _ended_inside(sample: Sample, start: float, end: float) -> bool:
-    return sample.ok and sample.t_done is not None and start <= sample.t_done < end
+    if evidence.profile.hold is not None:
+        rows = [report.held for report in evidence.workers if report.held is not None]
+        least = [row["least"] for row in rows]
+        planned = evidence.profile.hold.connections
+        whole = bool(rows) and None not in least
+        found["websockets.held"] = (
+            _exact(
+                float(sum(least)), k=sum(least), n=planned, planned=planned, method="fewest open at a time in the measured window"
+            )
+            if whole
+            else None
+        )
+    return found
 
 
 def _throughput(evidence: Evidence) -> Estimate:
     """Answered turns of any phase that ended inside the measured window, per second of it."""
     start, end = evidence.window
-    count = sum(_ended_inside(sample, start, end) for sample in evidence.samples)
+    count = sum(evidence.ended_inside(sample) for sample in evidence.samples)
     return _exact(
         count / (end - start), k=None, n=count, planned=max(count, evidence.planned), method="answered turns / measured window"
     )
@@ -136,8 +70,7 @@ def _throughput(evidence: Evidence) -> Estimate:
 
 def _lag(evidence: Evidence) -> Estimate | None:
     lags = own_lags(evidence)
-    planned = sum(session.phase == "steady" for session in evidence.sessions)
-    return quantile_estimate(lags, 0.5, planned=planned) if lags else None
+    return quantile_estimate(lags, 0.5, planned=max(len(lags), len(evidence.conversations))) if lags else None
 
 
 def _peak(evidence: Evidence) -> Estimate | None:
@@ -153,48 +86,3 @@ def _peak(evidence: Evidence) -> Estimate | None:
 def _exact(value: float, *, k: int | None, n: int, planned: int, method: str) -> Estimate:
     """A count or an extreme of what was observed: it is what it is, so both bounds are the value."""
     return Estimate(value=value, low=value, high=value, k=k, n=n, planned=planned, confidence=CONFIDENCE, method=method)
-
-
-def _quantiles(values: Sequence[float]) -> dict[str, float | int | None]:
-    if not values:
-        return {"n": 0, "mean": None, "p50": None, "p95": None, "p99": None, "max": None}
-    return {
-        "n": len(values),
-        "mean": fmean(values),
-        "p50": rank(values, 0.50),
-        "p95": rank(values, 0.95),
-        "p99": rank(values, 0.99),
-        "max": max(values),
-    }
-
-
-def _latency(measured: Sequence[Sample]) -> dict[str, Any]:
-    """Histograms of the measured turns, failed ones as infinite; missing turns are not in them."""
-    found: dict[str, Any] = {}
-    for name, of in (("response_s", response_s), ("ttft_s", ttft_s)):
-        histogram = Histogram.of(map(of, measured))
-        found[name] = {"rows": [list(row) for row in histogram.rows()], "infinite": histogram.infinite, "count": histogram.count}
-    return found
-
-
-def _open_conversations(evidence: Evidence) -> float | None:
-    """Conversations open at a time, on average over the measured window."""
-    start, end = evidence.window
-    means = [
-        fmean(inside)
-        for report in evidence.workers
-        if (inside := [count for t_s, _, count in report.gauge if start <= t_s < end])
-    ]
-    return sum(means) if means else None
-
-
-def _flight(evidence: Evidence) -> dict[int, float]:
-    """Turns in flight by second, summed over workers."""
-    found: dict[int, float] = {}
-    for report in evidence.workers:
-        seconds: dict[int, list[int]] = {}
-        for t_s, in_flight, _ in report.gauge:
-            seconds.setdefault(int(t_s), []).append(in_flight)
-        for second, counts in seconds.items():
-            found[second] = found.get(second, 0.0) + fmean(counts)
-    return found

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Pattern = Literal["constant", "poisson", "gamma"]
+_PATTERNS = frozenset({*get_args(Pattern), "closed", "trace"})
+Columns = Literal["azure", "burstgpt", "mooncake", "samples"]
+Transport = Literal["sse", "rest", "websocket", "openai"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+RATE_PER_WORKER = 300.0
+"""Turns a second that one generator process sends on time on the slowest machine measured; docs/measurements/load.md."""
 
 
 class ProfileModel(BaseModel):
@@ -19,7 +26,8 @@ class ProfileModel(BaseModel):
 
 
 class Arrivals(ProfileModel):
-    """When conversations start. `rate_per_s` counts turns: conversations start at `rate_per_s / mean turns of the script`.
+    """Open loop: when conversations start, whatever the server does. `rate_per_s` counts turns: conversations start at
+    `rate_per_s / mean turns of the script`. With `to_rate_per_s` the rate moves to that one in a straight line over `duration_s`.
 
     `burstiness` is the shape of the gamma distribution of the gaps: 1 is Poisson, less is burstier.
     """
@@ -27,7 +35,58 @@ class Arrivals(ProfileModel):
     pattern: Pattern
     rate_per_s: Positive
     duration_s: Positive
+    to_rate_per_s: Positive | None = None
     burstiness: Positive = 1.0
+
+
+class Users(ProfileModel):
+    """Closed loop: `users` people, each in one conversation after another until the window ends. They come within `ramp_s`; between
+    two turns, and between two conversations, they think. A slow server slows them down: this says how many people it serves, not how
+    it does under a rate.
+    """
+
+    pattern: Literal["closed"]
+    users: Annotated[int, Field(ge=1, le=100_000)]
+    duration_s: Positive
+    ramp_s: NotNegative = 0.0
+
+
+class Trace(ProfileModel):
+    """Open loop: one conversation at each time of a recorded trace. `file` is relative to the profile. `speed` 2 plays it twice as
+    fast. What lies in the first `warmup_s` is warm-up, the following `duration_s` are measured.
+    """
+
+    pattern: Literal["trace"]
+    file: Annotated[str, Field(min_length=1)]
+    columns: Columns
+    duration_s: Positive
+    speed: Positive = 1.0
+
+
+class SharedPrefix(ProfileModel):
+    """Messages start with one of `groups` fixed texts of about `tokens` tokens; with `salt` each conversation has its own instead, so that
+    no prefix cache can help."""
+
+    groups: Annotated[int, Field(ge=1)]
+    tokens: Annotated[int, Field(ge=1, le=3000)]
+    salt: bool = False
+
+
+class Content(ProfileModel):
+    """What users say: the cards' turns, all of them or those of cards that change the agent, or made-up words of about `input_tokens` tokens
+    (a trace's own lengths where it has them), which no card can score."""
+
+    kind: Literal["cards", "switching", "synthetic"] = "cards"
+    input_tokens: Annotated[int, Field(ge=1, le=3000)] = 40
+    prefix: SharedPrefix | None = None
+
+
+class Hold(ProfileModel):
+    """WebSockets held open beside the turns, opened at `connect_per_s` during the warm-up and pinged every `ping_every_s`."""
+
+    connections: Annotated[int, Field(ge=1, le=50_000)]
+    connect_per_s: Positive = 500.0
+    ping_every_s: Positive = 10.0
 
 
 class ThinkTime(ProfileModel):
@@ -48,12 +107,13 @@ class TrafficProfile(ProfileModel):
     """`max_in_flight` bounds open conversations: one that finds no slot waits, and its wait counts as latency.
 
     `warmup_s` of the same traffic precede the measured `duration_s`. After the last measured arrival unmeasured conversations
-    keep the load up until the measured ones end, `drain_s` at most; what is still open then is censored.
+    keep the load up until the measured ones end, `drain_s` at most; what is still open then is censored. With `canary` each conversation
+    carries a mark of its own in what it says, which must never come back in another's answer. `soak` reports the share of answered turns as the availability of a long run.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     model: Annotated[str, Field(min_length=1)]
-    arrivals: Arrivals
+    arrivals: Annotated[Arrivals | Users | Trace, Field(discriminator="pattern")]
     warmup_s: NotNegative
     max_in_flight: Annotated[int, Field(ge=1)]
     turn_timeout_s: Positive
@@ -61,6 +121,27 @@ class TrafficProfile(ProfileModel):
     objectives: Objectives
     seed: int
     think: ThinkTime | None = None
+    transport: Transport = "sse"
+    content: Content = Content()
+    hold: Hold | None = None
+    canary: bool = False
+    soak: bool = False
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrafficProfile:
+        if isinstance(self.arrivals, Users) and self.think is None:
+            raise ValueError("arrivals: closed needs think; users who never think are a rate, which is open")
+        if isinstance(self.arrivals, Users) and self.content.kind == "synthetic":
+            raise ValueError("content: synthetic needs open arrivals or a trace")
+        if isinstance(self.arrivals, Arrivals):
+            peak = max(self.arrivals.rate_per_s, self.arrivals.to_rate_per_s or 0.0)
+            if peak > self.workers * RATE_PER_WORKER:
+                raise ValueError(
+                    f"arrivals.rate_per_s: {peak:g} turns a second are beyond what {self.workers} generator process(es) can "
+                    f"send on time ({RATE_PER_WORKER:g} each); lower it or raise workers"
+                )
+        return self
 
     @property
     def tightest_objective_s(self) -> float:
@@ -84,12 +165,22 @@ def load_profile(path: Path) -> TrafficProfile:
     if not isinstance(data, Mapping):
         raise TrafficError(f"{path}: not a traffic profile; it starts with 'name: ...'")
     try:
-        return TrafficProfile.model_validate(data)
+        profile = TrafficProfile.model_validate(data)
     except ValidationError as error:
         raise TrafficError(f"{path}: {describe(error)}") from None
+    if not isinstance(profile.arrivals, Trace):
+        return profile
+    trace = str((path.parent / profile.arrivals.file).resolve())
+    return profile.model_copy(update={"arrivals": profile.arrivals.model_copy(update={"file": trace})})
 
 
 def describe(error: ValidationError) -> str:
     """Every fault of a validation as `field: fault`, in one line."""
-    faults = [f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in error.errors()]
+    faults = [f"{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
     return "; ".join(faults)
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """The dotted path of a field, without the tag that says which kind of arrivals it is one of."""
+    parts = [str(part) for number, part in enumerate(loc) if not (number == 1 and loc[0] == "arrivals" and part in _PATTERNS)]
+    return ".".join(parts) or "file"

@@ -7,21 +7,24 @@ greenlets of their own, so a slow server cannot slow their arrivals down.
 from __future__ import annotations
 
 import os
+import resource
 import time
 from typing import Any, ClassVar
 
 import gevent
-from gevent.lock import BoundedSemaphore
 from locust import User, task
 
 from assistant.wire import TurnRequest
 from loadtests.calibration import Floor, floor_of
 from loadtests.campaign import WorkerConfig, read_json, write_json
-from loadtests.conversing import Conversing, Record
+from loadtests.conversing import Record
+from loadtests.holding import Holder
+from loadtests.lines import Endpoint
 from loadtests.played import Played
+from loadtests.players import Players
 from loadtests.samples import Sample
-from loadtests.sandboxes import Sandboxes, SandboxFailed
-from loadtests.schedule import Session, arrival_times, plan_sessions, think_times, worker_slice
+from loadtests.sandboxes import Sandboxes
+from loadtests.schedule import arrival_times, plan_sessions, users_slice, worker_slice
 from loadtests.script import read_script
 from loadtests.stream import TurnClient
 
@@ -39,18 +42,29 @@ class Campaign:
         self.finished = False
         self.complete = False
         self.floor: Floor | None = None
-        self.started: list[dict[str, Any]] = []
         self.gauge: list[tuple[float, int, int]] = []
+        self.holder: Holder | None = None
         self._zero = time.monotonic()
-        self._in_flight = 0
-        self._open = 0
-        self._slots = BoundedSemaphore(max(1, config.profile.max_in_flight // config.workers))
-        plan = plan_sessions(config.profile, read_script(config.script), seed=config.seed)
+        profile = config.profile
+        self._script = read_script(config.script)
+        plan = plan_sessions(profile, self._script, seed=config.seed)
         self.sessions = worker_slice(plan, worker=worker, workers=config.workers)
-        self.client = TurnClient(
-            base_url=config.base_url, timeout_s=config.profile.turn_timeout_s, turn_path=config.turn_path, clock=self.clock
+        self.users = users_slice(profile, worker=worker, workers=config.workers)
+        endpoint = Endpoint(
+            base_url=config.base_url,
+            transport=profile.transport,
+            timeout_s=profile.turn_timeout_s,
+            turn_path=config.turn_path,
+            clock=self.clock,
+            model=config.model,
+            api_key=os.environ.get(config.api_key_variable, "") if config.api_key_variable else "",
         )
-        self.sandboxes = Sandboxes(self.client, self.sessions, self.clock)
+        self.sandboxes = Sandboxes(endpoint.client(), self.sessions, self.clock)
+        self.sandboxes.available = profile.transport != "openai"
+        self.players = Players(config, endpoint, self.sandboxes, self._record)
+        if profile.hold is not None:
+            self.holder = Holder(profile.hold, config.base_url, self.clock, worker=worker, workers=config.workers)
+        self._recorder: Record | None = None
 
     def clock(self) -> float:
         """Seconds from the run's start."""
@@ -60,8 +74,21 @@ class Campaign:
     def has_sandboxes(self) -> bool:
         return self.sandboxes.available
 
+    @property
+    def started(self) -> list[dict[str, Any]]:
+        return self.players.started
+
+    @property
+    def due(self) -> int:
+        return self.players.due
+
+    @property
+    def held(self) -> dict[str, Any] | None:
+        return None if self.holder is None else self.holder.held.as_json()
+
     def run(self, record: Record) -> None:
         """Calibrate, report ready, wait for the start, play, drain. `record` gets every turn that was started."""
+        self._recorder = record
         beside = [gevent.spawn(self._watch_parent)]
         try:
             if self.config.calibration_url is not None:
@@ -70,11 +97,20 @@ class Campaign:
             write_json(self.config.folder / f"ready-{self.worker}.json", {"sessions": len(self.sessions)})
             self._zero = self._start_time()
             beside += [gevent.spawn(self._sample_gauge), gevent.spawn(self.sandboxes.make_rest)]
-            self._play_all(record)
+            if self.holder is not None:
+                profile = self.config.profile
+                beside.append(gevent.spawn(self.holder.run))
+                window_end = profile.warmup_s + profile.arrivals.duration_s
+                beside.append(gevent.spawn(self.holder.watch, profile.warmup_s, window_end))
+            self._play_all()
             self.complete = True
         finally:
             gevent.killall(beside)
             self.finished = True
+
+    def _record(self, sample: Sample, gaps_s: list[float]) -> None:
+        if self._recorder is not None:
+            self._recorder(sample, gaps_s)
 
     def _start_time(self) -> float:
         while (start := read_json(self.config.folder / "start.json")) is None:
@@ -89,12 +125,12 @@ class Campaign:
 
     def _sample_gauge(self) -> None:
         while True:
-            self.gauge.append((self.clock(), self._in_flight, self._open))
+            self.gauge.append((self.clock(), self.players.in_flight, self.players.open))
             gevent.sleep(GAUGE_S)
 
     def _calibrate(self, url: str) -> Floor:
         client = TurnClient(base_url=url, timeout_s=10.0, clock=self.clock)
-        rate = max(CALIBRATION_RATE_PER_S, self.config.profile.arrivals.rate_per_s / self.config.workers)
+        rate = max(CALIBRATION_RATE_PER_S, self.config.turns_per_s / self.config.workers)
         times = arrival_times("poisson", rate, int(rate * self.config.calibration_s), seed=self.config.seed)
         client.play(TurnRequest(message="warm-up"), Played())
         begin = self.clock() + 0.1
@@ -112,7 +148,7 @@ class Campaign:
         gevent.joinall(greenlets)
         return floor_of(turns)
 
-    def _play_all(self, record: Record) -> None:
+    def _play_all(self) -> None:
         profile = self.config.profile
         window_end = profile.warmup_s + profile.arrivals.duration_s
         running: list[gevent.Greenlet[..., None]] = []
@@ -121,59 +157,30 @@ class Campaign:
         def start_all() -> None:
             for session in self.sessions:
                 gevent.sleep(max(0.0, session.t_plan - self.clock()))
-                greenlet = gevent.spawn(self._play_session, session, record)
+                greenlet = gevent.spawn(self.players.play_session, session)
                 running.append(greenlet)
                 if session.phase == "steady":
                     measured.append(greenlet)
 
         arrivals = gevent.spawn(start_all)
+        running += [gevent.spawn(self.players.play_user, user, t_start, self._script) for user, t_start in self.users]
         gevent.sleep(max(0.0, window_end + POLL_S - self.clock()))
-        gevent.joinall(measured, timeout=max(0.0, window_end + profile.drain_s - self.clock()))
+        self._drain(measured, window_end + profile.drain_s)
         arrivals.kill()
         gevent.killall(running)
 
-    def _play_session(self, session: Session, record: Record) -> None:
-        row = {"session": session.session, "phase": session.phase, "t_plan": session.t_plan}
-        row |= {"t_taken": self.clock(), "waited": self._slots.locked(), "t_ready": None}
-        self.started.append(row)
-        self._in_flight += 1
-        conversation = Conversing(session=session, clock=self.clock, record=record)
-        try:
-            with self._slots:
-                self._open += 1
-                try:
-                    self._play_turns(conversation, row)
-                finally:
-                    self._open -= 1
-        except gevent.GreenletExit:
-            conversation.censor()
-        finally:
-            self._in_flight -= not conversation.thinking
+    def _drain(self, measured: list[gevent.Greenlet[..., None]], until: float) -> None:
+        """Wait for the measured conversations, and in a closed loop for the measured turns that are still open."""
+        gevent.joinall(measured, timeout=max(0.0, until - self.clock()))
+        while self.users and self.players.owed() and self.clock() < until:
+            gevent.sleep(POLL_S)
 
-    def _play_turns(self, conversation: Conversing, row: dict[str, Any]) -> None:
-        session = conversation.session
-        try:
-            conversation.sandbox = self.sandboxes.take(session)
-            sandbox_made = True
-        except SandboxFailed:
-            sandbox_made = False
-        row["t_ready"] = self.clock()
-        for turn, think_s in enumerate(think_times(self.config.profile, session, seed=self.config.seed), start=1):
-            if sandbox_made:
-                conversation.play(turn, self.client)
-            else:
-                conversation.refuse(turn)
-            if think_s > 0:
-                self._think(conversation, think_s)
 
-    def _think(self, conversation: Conversing, think_s: float) -> None:
-        """The next turn's intended start is the end of the one before, plus the thought."""
-        self._in_flight -= 1
-        conversation.thinking = True
-        conversation.t_plan += think_s
-        gevent.sleep(max(0.0, conversation.t_plan - self.clock()))
-        conversation.thinking = False
-        self._in_flight += 1
+def raise_file_limit() -> None:
+    """Every conversation and held connection is an open file; take as many as this system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class TurnFailed(Exception):

@@ -78,8 +78,11 @@ def _lag(evidence: Evidence) -> list[str]:
 
 
 def _rate(evidence: Evidence) -> list[str]:
-    """Conversations taken up against the schedule; waiting for a slot comes after that and is the target's doing."""
-    planned = sum(session.phase == "steady" for session in evidence.sessions)
+    """Conversations taken up against the schedule; waiting for a slot comes after that and is the target's doing. Users in a closed
+    loop have no schedule: how late they were is in the lag."""
+    if evidence.closed:
+        return []
+    planned = len(evidence.conversations)
     rows = evidence.started
     missing = planned - len(rows)
     reasons = [f"The generator never started {missing} of {planned} conversations."] if missing else []

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from loadtests.slo import attainment, is_good
-from loadtests.summary import metrics, series, tables
+from loadtests.summary import metrics
+from loadtests.tables import series, tables
 from loadtests.timing import response_s, send_delay_s, service_s, tpot_s, ttft_s
 
 

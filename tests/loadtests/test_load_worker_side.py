@@ -121,7 +121,17 @@ def worker(tmp_path, planted, **changes) -> SimpleNamespace:
         calibration_s=0.0,
         parent_pid=1,
     )
-    fields = {"config": config, "worker": 0, "complete": True, "floor": None, "started": [], "gauge": [], "has_sandboxes": True}
+    fields = {
+        "config": config,
+        "worker": 0,
+        "complete": True,
+        "floor": None,
+        "started": [],
+        "gauge": [],
+        "has_sandboxes": True,
+        "due": 2,
+        "held": None,
+    }
     return SimpleNamespace(**fields | {"clock": FakeClock(5.0)} | changes)
 
 

@@ -1,0 +1,145 @@
+"""Players: conversations as greenlets, so that a slow server cannot slow the arrivals down. Locust's side of the wall: imports gevent."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from loadtests.campaign import WorkerConfig
+from loadtests.conversing import Clock, Conversing, Record
+from loadtests.lines import Endpoint, Line
+from loadtests.prompts import mark
+from loadtests.samples import Sample
+from loadtests.sandboxes import Sandboxes, SandboxFailed
+from loadtests.schedule import Session, phase_at, think_times, users_conversations
+from loadtests.script import Conversation
+from loadtests.traffic import Users
+
+
+class Players:
+    """Plays sessions of the schedule and users of a closed loop, and counts what is open and in flight.
+
+    `started` has a row per conversation taken up, `due` counts the measured turns that fell due.
+    """
+
+    def __init__(self, config: WorkerConfig, endpoint: Endpoint, sandboxes: Sandboxes, record: Record) -> None:
+        self.started: list[dict[str, Any]] = []
+        self.in_flight = 0
+        self.open = 0
+        self.due = 0
+        self._measured = 0
+        self._config = config
+        self._profile = config.profile
+        self._endpoint = endpoint
+        self._clock: Clock = endpoint.clock
+        self._sandboxes = sandboxes
+        self._record = self._counted(record)
+        self._slots = BoundedSemaphore(max(1, config.profile.max_in_flight // config.workers))
+
+    def owed(self) -> int:
+        """Measured turns that fell due and have not ended."""
+        return self.due - self._measured
+
+    def _counted(self, record: Record) -> Record:
+        def counted(sample: Sample, gaps_s: list[float]) -> None:
+            self._measured += sample.phase == "steady"
+            record(sample, gaps_s)
+
+        return counted
+
+    def play_session(self, session: Session) -> None:
+        """One conversation of the schedule; it waits for a slot, and its wait counts."""
+        row = self._taken(session)
+        conversation = self._conversing(session)
+        self.in_flight += 1
+        try:
+            with self._slots, self._line() as line:
+                self._play_turns(conversation, line, row)
+        except gevent.GreenletExit:
+            conversation.censor()
+        finally:
+            self.in_flight -= not conversation.thinking
+
+    def play_user(self, user: int, t_start: float, script: list[Conversation]) -> None:
+        """One user of a closed loop: conversation after conversation, thinking in between, until the greenlet is killed."""
+        assert isinstance(self._profile.arrivals, Users)
+        t_plan = t_start
+        for number, talk in zip(count(), users_conversations(script, user, seed=self._config.seed), strict=False):
+            t_plan = self._user_talks(user + number * self._profile.arrivals.users, t_plan, talk)
+
+    def _user_talks(self, number: int, t_plan: float, talk: Conversation) -> float:
+        """Play one conversation of a user; when the next one is due."""
+        session = Session(session=number, phase=phase_at(self._profile, t_plan), t_plan=t_plan, conversation=talk)
+        making = self._sandboxes.make_for(session)
+        conversation = self._conversing(session)
+        conversation.thinking = True
+        try:
+            gevent.sleep(max(0.0, t_plan - self._clock()))
+            conversation.thinking = False
+            self.in_flight += 1
+            with self._line() as line:
+                self._play_turns(conversation, line, self._taken(session))
+        except gevent.GreenletExit:
+            conversation.censor()
+            raise
+        finally:
+            self.in_flight -= not conversation.thinking
+            making.kill(block=False)
+        return conversation.t_plan
+
+    def _taken(self, session: Session) -> dict[str, Any]:
+        row = {"session": session.session, "phase": session.phase, "t_plan": session.t_plan}
+        row |= {"t_taken": self._clock(), "waited": self._slots.locked(), "t_ready": None}
+        self.started.append(row)
+        return row
+
+    def _conversing(self, session: Session) -> Conversing:
+        by_turn = isinstance(self._profile.arrivals, Users)
+        return Conversing(
+            session=session,
+            clock=self._clock,
+            record=self._record,
+            phase_of=(lambda t_plan: phase_at(self._profile, t_plan)) if by_turn else None,
+            mark=mark(self._config.seed, session.session) if self._profile.canary else "",
+        )
+
+    @contextmanager
+    def _line(self) -> Generator[Line]:
+        self.open += 1
+        line = self._endpoint.line()
+        try:
+            yield line
+        finally:
+            line.close()
+            self.open -= 1
+
+    def _play_turns(self, conversation: Conversing, line: Line, row: dict[str, Any]) -> None:
+        session = conversation.session
+        try:
+            conversation.sandbox = self._sandboxes.take(session)
+            sandbox_made = True
+        except SandboxFailed:
+            sandbox_made = False
+        row["t_ready"] = self._clock()
+        for turn, think_s in enumerate(think_times(self._profile, session, seed=self._config.seed), start=1):
+            self.due += conversation.phase == "steady"
+            if sandbox_made:
+                conversation.play(turn, line)
+            else:
+                conversation.refuse(turn)
+            if think_s > 0:
+                self._think(conversation, think_s)
+
+    def _think(self, conversation: Conversing, think_s: float) -> None:
+        """The next turn's intended start is the end of the one before, plus the thought."""
+        self.in_flight -= 1
+        conversation.thinking = True
+        conversation.t_plan += think_s
+        gevent.sleep(max(0.0, conversation.t_plan - self._clock()))
+        conversation.thinking = False
+        self.in_flight += 1
