@@ -1,12 +1,14 @@
 """The harness's own cost: `python tests/evals/benchmark_engine.py [CARDS] [SLOTS]`.
 
 Trivial cards on a callable that answers at once, with the full journal, beside pydantic-evals' `Dataset.evaluate` on the same cards in the same
-process, rounds in turn. Then a run of many slots: its memory, and how long it takes to resume when all is done.
+process, rounds in turn; DeepEval and Inspect after each round where ASSAY_PEERS_PYTHON names an interpreter that has them. Then a run of many slots: its memory, and how long it takes to resume when all is done.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import resource
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from pydantic_evals import Case, Dataset
 from pydantic_evals.evaluators import Evaluator, EvaluatorContext
@@ -105,20 +108,39 @@ def many(slots: int) -> None:
     say(f"{slots:,} slots: played {played_s:.1f} s, peak {peak:.0f} MB, resumed {resumed_s:.1f} s")
 
 
+def other_peers(count: int) -> list[dict[str, Any]]:
+    """What `peers_engine.py` prints under the interpreter in ASSAY_PEERS_PYTHON; nothing without one."""
+    interpreter = os.environ.get("ASSAY_PEERS_PYTHON")
+    if not interpreter:
+        return []
+    script = Path(__file__).with_name("peers_engine.py")
+    run = subprocess.run(
+        [interpreter, str(script), str(count)], check=True, capture_output=True, text=True, cwd=tempfile.gettempdir()
+    )
+    return [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
     cards = [card(number) for number in range(count)]
     plan = plan_cards(cards, repeats=1, visible=Answering.visible, llm=False)
     rounds: list[tuple[float, float]] = []
+    peers: list[dict[str, Any]] = []
     for number in range(ROUNDS):
         with tempfile.TemporaryDirectory(prefix="assay-benchmark-") as scratch:
             rounds.append((asyncio.run(ours(plan, Path(scratch) / str(number))), asyncio.run(theirs(cards))))
+        peers += other_peers(count)
     ratio = median(a / b for a, b in rounds)
     for a, b in rounds:
         say(
             f"{count:,} cards: assay with journal {a:.3f} s, pydantic-evals {version('pydantic-evals')} {b:.3f} s, ratio {a / b:.2f}"
         )
     say(f"median ratio {ratio:.2f}")
+    ours_s = median(a for a, _ in rounds)
+    for name in sorted({row["peer"] for row in peers}):
+        seconds = [row["seconds"] for row in peers if row["peer"] == name]
+        found = next(row["version"] for row in peers if row["peer"] == name)
+        say(f"{name} {found}: {', '.join(f'{one:.2f}' for one in seconds)} s, median ratio {ours_s / median(seconds):.3f}")
     slots = sys.argv[2] if len(sys.argv) > 2 else "100000"
     subprocess.run([sys.executable, __file__, "many", slots], check=True)
 
