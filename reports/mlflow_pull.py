@@ -11,7 +11,6 @@ from reports.gates.verdict import read_verdict
 from reports.mlflow_store import ARTIFACTS, RUN_TAG, quiet_environment, tracker
 from reports.records import read_record
 
-
 MOST = 10_000
 NEEDED = ("record.json", "verdict.json")
 
