@@ -18,6 +18,7 @@ USAGE = 4
 BROKEN = 3
 COMMANDS = {
     "release": "evals.cli.release:release",
+    "nightly": "evals.cli.nightly:nightly",
     "eval": "evals.cli.eval:evaluate",
     "score": "evals.cli.score:score",
     "plan": "evals.cli.plan:plan",
