@@ -65,7 +65,9 @@ class Head:
         cosines = self.points @ project(dense_input(encoding), self.centre, self.projection)
         buckets, counts = grams(text)
         logits = kernel(cosines) @ self.dual + weigh(buckets, counts, self.rarity) @ self.lexical[buckets]
-        return self.roll_up(softmax(logits / self.temperature[0]), max(0.0, float(cosines.max())))
+        # A text without a single word is near some training text, as everything is, and yet says nothing.
+        nearest = max(0.0, float(cosines.max())) if len(buckets) else 0.0
+        return self.roll_up(softmax(logits / self.temperature[0]), nearest)
 
     def roll_up(self, probabilities: Floats, nearest: float) -> Prediction:
         """Intents (their probabilities in the order of `intents`) summed up to agents."""

@@ -16,6 +16,10 @@ from assistant.routing.utterances import FILE_NAME, read_utterances
 from assistant.wire import RouteStage
 
 
+LONGEST = 4_000
+"""Characters of a message that are looked at: the encoder reads 64 tokens, the lexical part 64 words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RouteContext:
     """`pending`: the current agent asked a question that this message may answer."""
@@ -69,6 +73,7 @@ class Router:
 
     def predict(self, text: str) -> Prediction:
         """What the head alone says of a message without a conversation."""
+        text = readable(text)
         return self.head.predict(text, self.encoder.encode(text))
 
     def decide(self, text: str, context: RouteContext) -> Decision:
@@ -107,6 +112,11 @@ class Router:
         return ranked, "pending" if context.pending else "sticky"
 
 
+def readable(text: str) -> str:
+    """What of `text` is routed: the start of a very long one, without characters that no encoding holds (lone surrogates)."""
+    return text[:LONGEST].encode("utf-8", "replace").decode()
+
+
 def settle(prediction: Prediction, scope_floor: float) -> tuple[list[tuple[str, float]], RouteStage]:
     """Agents and their probabilities without a conversation, the chosen one first.
 
@@ -114,7 +124,7 @@ def settle(prediction: Prediction, scope_floor: float) -> tuple[list[tuple[str, 
     that; then `none` gets what the scope leaves over.
     """
     shares = dict(prediction.agents)
-    if prediction.agent == NO_AGENT or prediction.scope >= scope_floor:
+    if prediction.agent == NO_AGENT or prediction.scope >= scope_floor > 0:
         return prediction.agents, "head"
     if NO_AGENT not in shares:
         return [

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from assistant.encoder import SentenceEncoder
 from assistant.routing.head import NO_AGENT, Head, Prediction
-from assistant.routing.router import settle
+from assistant.routing.router import readable, settle
 from evals.routing.formats import Row
 
 NO_ANSWER = "(no answer)"
@@ -77,6 +77,7 @@ class HeadRouter:
 
     def _one(self, text: str) -> Choice:
         started = perf_counter()
+        text = readable(text)
         encoding = self._encoder.encode(text)
         encoded = perf_counter()
         prediction = self._head.predict(text, encoding)
