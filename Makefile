@@ -8,10 +8,10 @@ STAMP := $(VENV)/.ready
 SOURCES := assistant evals loadtests reports tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup release test check format coverage ui lock clean
+.PHONY: help setup release test bench-routing check format coverage ui lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## install everything into .venv (once)
 
@@ -29,6 +29,9 @@ release: $(STAMP) ## play, measure, load and judge this build (TIER=pr|nightly|r
 
 test: $(STAMP) ## run the tests, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
+bench-routing: $(STAMP) ## time and size of the router, beside a nearest-neighbour one (PACK=qsr)
+	$(BIN)/python tests/evals/benchmark_routing.py $(PACK)
 
 check: $(STAMP) ## format, lint, types, import contracts, cards, docs
 	$(BIN)/ruff format --check $(SOURCES)

@@ -15,7 +15,6 @@ from assistant.routing.stickiness import LEANS, ON_TOPIC, pull, read_form
 from assistant.routing.utterances import FILE_NAME, read_utterances
 from assistant.wire import RouteStage
 
-
 LONGEST = 4_000
 """Characters of a message that are looked at: the encoder reads 64 tokens, the lexical part 64 words."""
 
