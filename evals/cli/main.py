@@ -31,6 +31,7 @@ COMMANDS = {
     "promote": "evals.cli.history:promote",
     "history": "evals.cli.history:history",
     "track": "evals.cli.track:track",
+    "export": "evals.cli.export:export",
     "contract": "evals.cli.contract:contract",
     "judge": "evals.cli.judge:judge",
     "cards": "evals.cli.cards:cards",
