@@ -14,13 +14,16 @@ from typing import Any
 
 import click
 
+from evals.cards import Card
 from evals.catalog import choose_cards, load_cards
 from evals.cli.limits import budget_of, budget_options
 from evals.cli.models import judge_of, judge_option, judged_lines, user_of, user_option
 from evals.cli.progress import progress_report
+from evals.errors import UsageError
 from evals.scoring import play_states
 from evals.suites import CardRun, SuiteResult, run_cards
 from evals.targets.opening import parse_target
+from reports.gates.verdict import EXIT_CODES
 from reports.records import UNJUDGED_STATES, Slot
 
 
@@ -34,6 +37,13 @@ from reports.records import UNJUDGED_STATES, Slot
 @judge_option
 @user_option
 @budget_options
+@click.option(
+    "--until",
+    "until",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Play cards drawn at random until the pass rate is decided against this.",
+)
+@click.option("--cap", type=click.IntRange(min=1), default=400, show_default=True, help="With --until: plays at most.")
 @click.option("--json", "as_json", is_flag=True)
 def evaluate(pack: str, card_ids: Sequence[str], area: str | None, **options: Any) -> int:
     """Play scenario cards and show what each got wrong.
@@ -54,6 +64,8 @@ def evaluate(pack: str, card_ids: Sequence[str], area: str | None, **options: An
         user=user_of(options["user_model"], os.environ),
         budget=budget_of(options),
     )
+    if options["until"] is not None:
+        return _until(cards, run, options)
     try:
         with progress_report() as progress:
             result = asyncio.run(run_cards(cards, run, progress))
@@ -65,6 +77,30 @@ def evaluate(pack: str, card_ids: Sequence[str], area: str | None, **options: An
     else:
         _show(result, talk=len(cards) == 1)
     return 0 if all(slot.state == "pass" or slot.advisory for slot in result.slots) else 1
+
+
+def _until(cards: Sequence[Card], run: CardRun, options: Mapping[str, Any]) -> int:
+    from evals.sequential import Rule, run_sequential
+
+    if options["repeats"] != 1:
+        raise UsageError("--until and --repeats: give one of them; --until draws as many plays as it needs")
+    rule = Rule(at_least=options["until"], cap=options["cap"])
+    try:
+        with progress_report() as progress:
+            found = asyncio.run(run_sequential(cards, run, rule, progress))
+    finally:
+        if options["out"] is None:
+            shutil.rmtree(run.folder, ignore_errors=True)
+    if options["as_json"]:
+        click.echo(json.dumps(vars(found)))
+    else:
+        side = {"pass": "at least", "fail": "less than"}.get(found.verdict)
+        said = f"decided: {side} {rule.at_least:.0%} of plays pass" if side else f"not decided within {found.plays} plays"
+        unjudged = f", {found.unjudged} unjudged" if found.unjudged else ""
+        click.echo(
+            f"{said}; {found.passed} of {found.plays} plays passed{unjudged}, evidence {max(found.above, found.below):.3g} of {1 / rule.alpha:.0f}"
+        )
+    return EXIT_CODES[found.verdict]
 
 
 def _show(result: SuiteResult, *, talk: bool) -> None:
