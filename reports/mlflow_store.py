@@ -1,4 +1,4 @@
-"""Mirrors a finished run folder into MLflow. The only importer of mlflow, and only inside functions.
+"""Mirrors a finished run folder into MLflow. mlflow is imported inside functions only, here and in the modules beside.
 
 A tracker that is down loses nothing and changes nothing: `track` then returns a failed result and leaves `track-pending.json`.
 """
@@ -14,21 +14,22 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reports.failures import read_transcripts
 from reports.gates.verdict import Verdict, VerdictError, read_verdict
 from reports.ledger import gate_states, load_series, metric_values, parameters
+from reports.mlflow_links import link_inputs
+from reports.mlflow_traces import RUN_TAG, TracePlace, log_traces
 from reports.records import Record, RecordError, read_record, read_slots
-from reports.traces import CardTrace, Span, card_traces
+from reports.traces import card_traces
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ARTIFACTS = ("report.html", "summary.md", "junit.xml", "verdict.json", "record.json", "slots.jsonl", "transcripts.jsonl")
-RUN_TAG = "assay.run_id"
 BATCH = 900
-"""Metrics, or spans, per request; the tracker takes at most 1,000 metrics."""
+"""Metrics per request; the tracker takes at most 1,000."""
 
 # Read by mlflow when it is imported or on each request: nothing is sent to third parties, a dead server fails in seconds.
 ENVIRONMENT: Mapping[str, str] = {
@@ -153,7 +154,8 @@ def _store(folder: Path, record: Record, verdict: Verdict, uri: str) -> TrackRes
     for suite, states in record.slot_counts.items():
         _child_run(client, experiment_id, run_id, record, (suite, states))
     traces = card_traces(record.run_id, read_slots(folder / "slots.jsonl"), read_transcripts(folder / "transcripts.jsonl"))
-    _log_traces(traces, record, (experiment_id, run_id, uri))
+    log_traces(traces, _started_ms(record) * 1_000_000, TracePlace(experiment_id, run_id, record.run_id, uri))
+    link_inputs(client, experiment_id, run_id, record)
     for name in ARTIFACTS:
         if (folder / name).exists():
             client.log_artifact(run_id, str(folder / name))
@@ -231,85 +233,3 @@ def _child_run(
         values["duration_s"] = record.durations_s[name]
     client.log_batch(run.info.run_id, metrics=[Metric(key, value, start, 0) for key, value in values.items()])
     client.set_terminated(run.info.run_id, "FINISHED", end_time=start)
-
-
-def _log_traces(traces: list[CardTrace], record: Record, place: tuple[str, str, str]) -> None:
-    """Store finished traces whole: live tracing would swallow an outage and needs one transaction a span."""
-    from mlflow.tracing.client import TracingClient
-
-    experiment_id, _, uri = place
-    client = TracingClient(uri)
-    start_ns = _started_ms(record) * 1_000_000
-    # A millisecond apart, so that the tracker lists them in this order.
-    starts = [start_ns + number * 1_000_000 for number in range(len(traces))]
-    for trace, begin in zip(traces, starts, strict=True):
-        client.start_trace(_trace_info(trace, record, place, begin))
-    spans = [_span(trace, index, at) for trace, at in zip(traces, starts, strict=True) for index in range(len(trace.spans))]
-    for first in range(0, len(spans), BATCH):
-        client.log_spans(experiment_id, spans[first : first + BATCH])
-
-
-def _trace_info(trace: CardTrace, record: Record, place: tuple[str, str, str], start_ns: int) -> Any:
-    from mlflow.entities import AssessmentError, AssessmentSource, Feedback, TraceInfo, TraceLocation, TraceState
-
-    source = AssessmentSource(source_type="CODE", source_id="assay")
-    root = trace.spans[0]
-    return TraceInfo(
-        trace_id=trace.trace_id,
-        trace_location=TraceLocation.from_experiment_id(place[0]),
-        request_time=start_ns // 1_000_000,
-        execution_duration=round(1000 * root.end_s),
-        state=TraceState.OK if trace.ok else TraceState.ERROR,
-        request_preview=str(root.inputs or "")[:1000],
-        response_preview=str(root.outputs or "")[:1000],
-        trace_metadata={"mlflow.sourceRun": place[1], "mlflow.trace_schema.version": "3", RUN_TAG: record.run_id},
-        tags={"mlflow.traceName": trace.card, **trace.tags},
-        assessments=[
-            Feedback(
-                name=row.name,
-                value=row.passed,
-                error=AssessmentError(error_code=row.error, error_message=row.rationale) if row.error else None,
-                source=source,
-                trace_id=trace.trace_id,
-                rationale=row.rationale or None,
-                create_time_ms=start_ns // 1_000_000,
-                last_update_time_ms=start_ns // 1_000_000,
-            )
-            for row in trace.assessments
-        ],
-    )
-
-
-def _span(trace: CardTrace, index: int, start_ns: int) -> Any:
-    from mlflow.entities import Span as MlflowSpan
-
-    span = trace.spans[index]
-    attributes = {
-        "mlflow.traceRequestId": trace.trace_id,
-        "mlflow.spanType": span.kind,
-        "mlflow.spanInputs": span.inputs,
-        "mlflow.spanOutputs": span.outputs,
-        **span.attributes,
-    }
-    return MlflowSpan.from_dict(
-        {
-            "trace_id": trace.trace_id,
-            "span_id": _span_id(trace, index),
-            "parent_span_id": None if span.parent is None else _span_id(trace, span.parent),
-            "name": span.name,
-            "start_time_unix_nano": start_ns + round(1e9 * span.start_s),
-            "end_time_unix_nano": start_ns + round(1e9 * span.end_s),
-            "events": [],
-            "status": {"code": "STATUS_CODE_OK" if _fine(trace, span) else "STATUS_CODE_ERROR", "message": ""},
-            "attributes": {key: json.dumps(value) for key, value in attributes.items()},
-        }
-    )
-
-
-def _fine(trace: CardTrace, span: Span) -> bool:
-    return trace.ok if span.parent is None else span.ok
-
-
-def _span_id(trace: CardTrace, index: int) -> str:
-    """Sixteen hexadecimal digits, never all zero."""
-    return f"{(int(trace.trace_id[3:15], 16) << 16 | index + 1) & (2**64 - 1):016x}"

@@ -73,11 +73,26 @@ def test_each_card_is_one_trace_with_spans_and_an_assessment_per_evaluator(store
     assert trace.info.trace_metadata["mlflow.sourceRun"] == result.run_id
 
 
+def test_datasets_and_the_version_of_the_assistant_are_linked(stored: tuple[Path, Any, Any]) -> None:
+    folder, result, client = stored
+    run = client.get_run(result.run_id)
+    (cards,) = [row.dataset for row in run.inputs.dataset_inputs]
+    assert (cards.name, cards.digest) == ("qsr-cards", "9ab4")
+    (linked,) = run.inputs.model_inputs
+    version = client.get_logged_model(linked.model_id)
+    assert version.name.startswith("qsr-7f3c9d1") and version.params["model"] == "embedded"
+    other = folder.parent / "same-version"
+    shutil.copytree(folder, other)
+    write_record(other, replace(read_record(other / "record.json"), run_id="same-version"))
+    again = client.get_run(track(other).run_id)
+    assert again.inputs.model_inputs[0].model_id == linked.model_id
+
+
 def test_a_second_time_changes_nothing(stored: tuple[Path, Any, Any]) -> None:
     folder, result, client = stored
     again = track(folder)
     assert (again.ok, again.run_id, again.traces) == (True, result.run_id, 0)
-    assert len(client.search_runs([result.experiment_id], filter_string="tags.`assay.verdict` = 'fail'")) == 1
+    assert len(client.search_runs([result.experiment_id], filter_string="tags.`assay.run_id` = '5d1e07b2'")) == 1
 
 
 def test_a_retry_after_a_break_completes_the_run(
