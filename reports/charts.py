@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, inf, log10
 
-from reports.format import quantity, seconds, share
+from reports.format import plural, quantity, seconds, share
 from reports.gates.verdict import GateState
 from reports.records import Unit
 
@@ -71,6 +71,24 @@ def strip(row: Interval) -> str:
     label = f"Measured {quantity(row.value, row.unit)}, from {_bound(row.low, row.unit)} to {_bound(row.high, row.unit)}, "
     label += f"threshold {quantity(row.threshold, row.unit)}, {row.state.replace('_', ' ')}"
     return _svg(width, height, label, parts, "strip")
+
+
+def sparkline(past: Sequence[float], value: float | None, *, state: GateState, unit: Unit) -> str:
+    """Earlier values, oldest first, as a line that leads to this run's point; the axis spans what is drawn."""
+    if not past or value is None:
+        return ""
+    width, height, count = 96.0, 24.0, len(past)
+    low, high = min(*past, value), max(*past, value)
+
+    def at(index: int, y: float) -> Point:
+        return 4 + index * (width - 12) / count, height / 2 - (height - 12) * (
+            (y - low) / (high - low) - 0.5 if high > low else 0
+        )
+
+    line = "L".join(f"{x:.1f} {y:.1f}" for x, y in (at(*pair) for pair in enumerate([*past, value])))
+    label = f"Last {plural(count, 'accepted runs')} {quantity(min(past), unit)} to {quantity(max(past), unit)}, "
+    label += f"this run {quantity(value, unit)}"
+    return _svg(width, height, label, [f'<path class="past" d="M{line}"/>', _point(*at(count, value), state)], "strip spark")
 
 
 def _bound(value: float | None, unit: Unit) -> str:

@@ -16,8 +16,10 @@ from reports.compare import Comparison
 from reports.drift import LEAST_EFFECT, Drift
 from reports.failures import anchor, failures
 from reports.gates.verdict import EXIT_CODES, Verdict, read_verdict
+from reports.history import HistoryError, Promotion, read_history
 from reports.index import index_runs
 from reports.junit import CardRepeats, clean, read_repeats, write_junit
+from reports.recent import earlier_runs, recent_values
 from reports.records import Record, read_record, read_slots
 from reports.sections import sections
 from reports.views import VERDICT_ICONS, facts, gate_groups, gate_rows, slot_table, tally, ungated
@@ -84,6 +86,12 @@ def render_routing(values: Mapping[str, Any], page: Path) -> None:
     _replace(page, clean(_environment().get_template("routing.html.j2").render(values)).encode())
 
 
+def render_operations(values: Mapping[str, Any], page: Path) -> None:
+    """Write one page on stored turns, replacing it whole; `values` are those of `reports.ops_view.page_values`."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    _replace(page, clean(_environment().get_template("ops.html.j2").render(values)).encode())
+
+
 def render_index(runs: Path) -> Path:
     """Write `index.html` over all run folders of `runs`."""
     index = index_runs(runs)
@@ -100,7 +108,8 @@ def render_index(runs: Path) -> Path:
 
 
 def _values(folder: Path, record: Record, verdict: Verdict) -> dict[str, Any]:
-    rows = gate_rows(verdict)
+    earlier, unread = _earlier(folder, record)
+    rows = gate_rows(verdict, lambda metric: recent_values(metric, record, earlier))
     table = record.tables.get("cards")
     about = {str(row.get("card")): row for row in table if isinstance(row, dict)} if isinstance(table, list) else {}
     states, slots = slot_table(record)
@@ -111,6 +120,8 @@ def _values(folder: Path, record: Record, verdict: Verdict) -> dict[str, Any]:
         "faults": verdict.reasons[: len(verdict.reasons) - sum(row.state in STOPPING for row in rows)],
         "facts": facts(record, verdict),
         "rows": rows,
+        "has_past": any(row.past for row in rows),
+        "unread": unread,
         "groups": gate_groups(rows),
         "stopping": [row for row in rows if row.state in STOPPING],
         "tally": tally(rows),
@@ -125,6 +136,14 @@ def _values(folder: Path, record: Record, verdict: Verdict) -> dict[str, Any]:
         "finished": form.moment(record.created_at),
         "provenance": _provenance(record),
     }
+
+
+def _earlier(folder: Path, record: Record) -> tuple[list[Promotion], str]:
+    """Accepted runs before this one; a history that cannot be read costs only its drawing, and says so."""
+    try:
+        return earlier_runs(record, read_history(folder.parent)), ""
+    except HistoryError as error:
+        return [], str(error)
 
 
 def _provenance(record: Record) -> list[tuple[str, Mapping[str, object]]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reports import format as form
-from reports.charts import Interval, strip
+from reports.charts import Interval, sparkline, strip
 from reports.gates.metrics import describe_metric
 from reports.gates.verdict import GateResult, GateState, Verdict, VerdictWord
 from reports.records import SLOT_STATES, Estimate, Record
+
+Past = Callable[[str], Sequence[float]]
 
 STATE_WORDS: Mapping[GateState, str] = {
     "pass": "Pass",
@@ -46,7 +48,7 @@ STATE_ORDER: tuple[GateState, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class GateRow:
-    """One line of the gate table, ready to print. `strip` is SVG markup or empty."""
+    """One line of the gate table, ready to print. `strip` and `past` are SVG markup or empty."""
 
     id: str
     state: GateState
@@ -63,6 +65,7 @@ class GateRow:
     threshold: str
     counted: str
     strip: str
+    past: str
     cards: list[str]
     critical: bool
 
@@ -87,13 +90,16 @@ class MetricRow:
     counted: str
 
 
-def gate_rows(verdict: Verdict) -> list[GateRow]:
-    """All gates, those that stop a pass first; within a state in policy order, critical first."""
+def gate_rows(verdict: Verdict, past: Past | None = None) -> list[GateRow]:
+    """All gates, those that stop a pass first; within a state in policy order, critical first.
+
+    `past` gives what earlier runs measured of a metric, oldest first.
+    """
     ordered = sorted(verdict.gates, key=lambda gate: (STATE_ORDER.index(gate.state), gate.state != "pass" and not gate.critical))
-    return [_gate_row(gate) for gate in ordered]
+    return [_gate_row(gate, past or (lambda _: ())) for gate in ordered]
 
 
-def _gate_row(gate: GateResult) -> GateRow:
+def _gate_row(gate: GateResult, past: Past) -> GateRow:
     value, bound, threshold, counted = _cells(gate)
     return GateRow(
         id=gate.id,
@@ -111,6 +117,7 @@ def _gate_row(gate: GateResult) -> GateRow:
         threshold=threshold,
         counted=counted,
         strip=_strip(gate),
+        past=_past(gate, past),
         cards=gate.cards,
         critical=gate.critical,
     )
@@ -188,6 +195,13 @@ def _strip(gate: GateResult) -> str:
         unit=unit,
     )
     return strip(row)
+
+
+def _past(gate: GateResult, past: Past) -> str:
+    unit = describe_metric(gate.metric).unit
+    if gate.measured is None or unit == "yes_no":
+        return ""
+    return sparkline(past(gate.metric), gate.measured.value, state=gate.state, unit=unit)
 
 
 def gate_groups(rows: list[GateRow]) -> list[GateGroup]:

@@ -14,13 +14,17 @@ from xml.etree import ElementTree
 import pytest
 
 from reports import charts
+from reports.baseline import history_of
 from reports.failures import read_transcripts
 from reports.gates.decide import decide
 from reports.gates.policy import Policy
 from reports.gates.verdict import read_verdict, write_verdict
+from reports.history import History, append_event, read_history
+from reports.recent import earlier_runs, recent_values
 from reports.records import RecordError, read_record, read_slots, write_record, write_slots
 from reports.render import render_run
 from reports.sections import sections
+from reports.statistics.proportions import wilson
 from reports.traces import trace_id
 
 VOID = {"meta", "br", "col", "link", "img", "input", "hr"}
@@ -266,6 +270,81 @@ def test_the_page_renders_from_files_alone(built: Callable[..., Path]) -> None:
     assert read_record(folder / "record.json").run_id == "5d1e07b2"
     assert sum(1 for _ in read_slots(folder / "slots.jsonl")) == 180
     assert not list(folder.glob("*.part"))
+
+
+def accept(folder: Path, count: int, **changes: object) -> None:
+    """Put `count` earlier nights like the run in `folder` into its history, the pass rate of cards rising."""
+    (like,) = history_of(folder).accepted
+    for night in range(count):
+        rates = {"cards.pass_rate": wilson(90 + night, 120), "routing.accuracy": wilson(90, 100)}
+        moved = {name: replace(row, value=(row.value or 0) * (1 + 0.01 * (night % 3))) for name, row in like.metrics.items()}
+        moment = f"2026-11-{1 + night:02d}T02:00:00+00:00"
+        run = {"run_id": f"night-{night}", "created_at": moment, "metrics": moved | rates}
+        append_event(folder.parent, like.model_copy(update=run | changes))
+
+
+def sparks(folder: Path) -> list[str]:
+    found = [attrs for tag, attrs in outline(folder).tags if tag == "svg" and "spark" in (attrs.get("class") or "")]
+    return [str(attrs["aria-label"]) for attrs in found]
+
+
+def test_accepted_runs_are_drawn_beside_their_gate(built: Callable[..., Path]) -> None:
+    folder = built("fail")
+    assert sparks(folder) == [] and "Accepted runs" not in (folder / "report.html").read_text()
+    accept(folder, 9)
+    render_run(folder)
+    drawn = sparks(folder)
+    assert "Last 9 accepted runs 75\u202f% to 81.7\u202f%, this run 96.7\u202f%" in drawn
+    assert "Accepted runs" in (folder / "report.html").read_text()
+    unknown = [label for label in drawn if "this run 97.9" in label]
+    assert unknown == [], "what the record's routing data were is unknown, so nothing is comparable"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fingerprint": {"machine": '{"cpu": "another"}'}},
+        {"tier": "nightly"},
+        {"created_at": "2026-12-24T02:00:00+00:00"},
+        {"created_at": "some night"},
+        {"metrics": {}},
+    ],
+    ids=["other machine", "other tier", "later", "no time", "not measured"],
+)
+def test_runs_that_do_not_compare_are_not_drawn(built: Callable[..., Path], changes: dict[str, object]) -> None:
+    folder = built("pass")
+    accept(folder, 3, **changes)
+    render_run(folder)
+    assert sparks(folder) == []
+
+
+def test_only_the_last_runs_are_drawn_and_never_the_run_itself(sample: ModuleType, built: Callable[..., Path]) -> None:
+    folder = built("pass")
+    accept(folder, 25)
+    record, history = read_record(folder / "record.json"), read_history(folder.parent)
+    runs = earlier_runs(record, History(events=tuple(reversed(history.events))))
+    assert [run.run_id for run in runs] == [f"night-{night}" for night in range(12)], "the twelfth night is before the run"
+    assert recent_values("cards.pass_rate", record, runs, window=4) == [(90 + night) / 120 for night in range(8, 12)]
+    assert earlier_runs(replace(record, run_id="night-3"), history) == [run for run in runs if run.run_id != "night-3"]
+    assert earlier_runs(replace(record, created_at="2026-11-03T12:00:00"), history) == runs[:3]
+
+
+def test_a_history_that_cannot_be_read_costs_only_its_drawing(built: Callable[..., Path]) -> None:
+    folder = built("pass")
+    accept(folder, 1)
+    (folder.parent / "history" / "promotions.jsonl").write_text("{torn\n")
+    render_run(folder)
+    assert sparks(folder) == [] and "No history is drawn: " in (folder / "report.html").read_text()
+
+
+def test_a_sparkline_without_spread_is_flat_and_without_history_empty() -> None:
+    flat = charts.sparkline([1.0, 1.0], 1.0, state="pass", unit="count")
+    assert 'd="M4.0 12.0L' in flat and flat.count(" 12.0") == 3 and "<circle" in flat
+    assert (
+        charts.sparkline([], 1.0, state="pass", unit="count") == charts.sparkline([1.0], None, state="fail", unit="count") == ""
+    )
+    up = charts.sparkline([1.0], 2.0, state="fail", unit="seconds")
+    assert "Last 1 accepted run 1\u202fs to 1\u202fs, this run 2\u202fs" in up and 'd="M4.0 18.0L88.0 6.0"' in up
 
 
 def test_a_baseline_comparison_shows_signed_points(sample: ModuleType, pr_policy: Policy, tmp_path: Path) -> None:
