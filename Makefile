@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 SOURCES := assistant evals loadtests reports tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup release test bench-routing check format coverage ui lock clean
+.PHONY: help setup release nightly test bench-routing check format coverage ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ $(STAMP): requirements.lock requirements-encoder.lock pyproject.toml
 
 release: $(STAMP) ## play, measure, load and judge this build (TIER=pr|nightly|release)
 	$(BIN)/assay release --tier $(TIER) --pack $(PACK)
+
+nightly: $(STAMP) ## measure the night, tell the webhook, tidy old runs
+	$(BIN)/assay nightly --pack $(PACK)
 
 test: $(STAMP) ## run the tests, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
