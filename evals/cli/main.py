@@ -28,6 +28,7 @@ COMMANDS = {
     "report": "evals.cli.gate:report",
     "compare": "evals.cli.compare:compare",
     "drift": "evals.cli.drift:drift",
+    "ops": "evals.cli.ops:ops",
     "promote": "evals.cli.history:promote",
     "history": "evals.cli.history:history",
     "track": "evals.cli.track:track",
