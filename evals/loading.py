@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from assistant.wire import EventAdapter
 from evals.cards import Card, Solution
@@ -14,9 +15,11 @@ from evals.plan import PlannedPlay
 from evals.transcript import Transcript, Visible, turn_from_events
 from loadtests.samples import Sample
 from reports.records import Estimate, Slot
+from reports.statistics.mcnemar import mcnemar_worse
 from reports.statistics.proportions import clustered_rate
 
 _UNDER_LOAD = Visible(route=True, tools=True, citations=True, outcome=True, state=False, timings=False)
+_TEXT_ALONE = Visible(route=False, tools=False, citations=False, outcome=False, state=False, timings=False)
 
 
 def loadable(cards: Sequence[Card], *, most_turns: int | None = None) -> list[Card]:
@@ -44,10 +47,14 @@ def write_script(cards: Sequence[Card], path: Path, *, pack: str) -> None:
             file.write(json.dumps(row) + "\n")
 
 
-def score_samples(samples: Sequence[Sample], cards: Sequence[Card]) -> list[Slot]:
-    """One slot per loaded turn of a card: did it say and do what its card expects of that turn? Made-up messages have no slot."""
+def score_samples(samples: Sequence[Sample], cards: Sequence[Card], *, ours: bool = True) -> list[Slot]:
+    """One slot per loaded turn of a card: did it say and do what its card expects of that turn? Made-up messages have no slot, nor have
+    turns of which nothing can be checked on a target that is not `ours`, which shows its words alone.
+    """
     by_id = {card.id: card for card in cards}
-    return [_score(sample, by_id[sample.conversation]) for sample in samples if sample.conversation in by_id]
+    visible = _UNDER_LOAD if ours else _TEXT_ALONE
+    scored = (_score(sample, by_id[sample.conversation], visible) for sample in samples if sample.conversation in by_id)
+    return [slot for slot in scored if slot is not None]
 
 
 def load_metrics(
@@ -58,11 +65,13 @@ def load_metrics(
         return {"load.correct_rate": None, "load.correct_goodput_per_s": None}
     sessions: dict[int, list[bool]] = {}
     good = 0
-    for slot, sample in zip(slots, samples, strict=True):
+    turns = {f"load/{sample.sample}": sample for sample in samples}
+    for slot in slots:
+        sample = turns[slot.slot_id]
         right = slot.state == "pass"
         sessions.setdefault(sample.session, []).append(right)
         good += right and sample.t_done is not None and sample.t_done - sample.t_plan <= objective_s
-    n = len(samples)
+    n = len(slots)
     goodput = Estimate(
         value=good / window_s,
         low=None,
@@ -77,10 +86,34 @@ def load_metrics(
     return {"load.correct_rate": rate, "load.correct_goodput_per_s": goodput}
 
 
-def _score(sample: Sample, card: Card) -> Slot:
+def paired_accuracy(loaded: Sequence[Slot], unloaded: Sequence[Slot]) -> dict[str, Any]:
+    """Turns of cards under load against the same turns without load. The pair is a turn of a card: it is right under load when every
+    loaded repeat of it was. `p_value`: McNemar's exact test, one-sided, that load breaks turns.
+    """
+    right: dict[str, bool] = {}
+    for slot in loaded:
+        key = slot.labels["turn"]
+        right[key] = right.get(key, True) and slot.state == "pass"
+    before = {slot.labels["turn"]: slot.state == "pass" for slot in unloaded}
+    pairs = [(key, before[key], right[key]) for key in sorted(right.keys() & before.keys())]
+    broke = [key for key, was, is_now in pairs if was and not is_now]
+    healed = [key for key, was, is_now in pairs if is_now and not was]
+    return {
+        "turns": len(pairs),
+        "right_unloaded": sum(was for _, was, _ in pairs),
+        "right_loaded": sum(is_now for _, _, is_now in pairs),
+        "broke": broke,
+        "healed": healed,
+        "p_value": mcnemar_worse(len(broke), len(healed)),
+    }
+
+
+def _score(sample: Sample, card: Card, visible: Visible) -> Slot | None:
     one = _one_turn(card, sample.turn)
-    play = PlannedPlay(card=one, repeat=0, checks=[check for check in checks_for(one) if measurable(check, _UNDER_LOAD)])
-    slots = judge(play, _transcript(sample, one))
+    play = PlannedPlay(card=one, repeat=0, checks=[check for check in checks_for(one) if measurable(check, visible)])
+    if not play.checks:
+        return None
+    slots = judge(play, _transcript(sample, one, visible))
     worst = next((slot for slot in slots if slot.state != "pass"), slots[0])
     return Slot(
         slot_id=f"load/{sample.sample}",
@@ -91,7 +124,7 @@ def _score(sample: Sample, card: Card) -> Slot:
         state=worst.state,
         reason="" if worst.state == "pass" else f"{card.id} turn {sample.turn}: {worst.evaluator}: {worst.reason}",
         stage=worst.stage,
-        labels={"card": card.id, "area": card.area},
+        labels={"card": card.id, "area": card.area, "turn": f"{card.id}/{sample.turn}"},
     )
 
 
@@ -103,12 +136,12 @@ def _one_turn(card: Card, number: int) -> Card:
     )
 
 
-def _transcript(sample: Sample, card: Card) -> Transcript:
+def _transcript(sample: Sample, card: Card, visible: Visible) -> Transcript:
     if not sample.ok:
         fault = "timeout" if sample.outcome in {"timeout", "censored"} else "agent_error"
         return Transcript(
-            card=card.id, repeat=0, turns=[], visible=_UNDER_LOAD, fault=fault, fault_reason=f"outcome {sample.outcome}"
+            card=card.id, repeat=0, turns=[], visible=visible, fault=fault, fault_reason=f"outcome {sample.outcome}"
         )
     events = [EventAdapter.validate_python(event) for event in sample.events]
     turn = turn_from_events(card.turns[0].user, events, (sample.t_done or sample.t_plan) - sample.t_plan)
-    return Transcript(card=card.id, repeat=0, turns=[turn], visible=_UNDER_LOAD)
+    return Transcript(card=card.id, repeat=0, turns=[turn], visible=visible)

@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evals.cards import Card
-from evals.loading import load_metrics, loadable, score_samples, switching, write_script
+from evals.errors import UsageError
+from evals.loading import load_metrics, loadable, paired_accuracy, score_samples, switching, write_script
 from evals.serving import Served, served_assistant
 from evals.suites import Progress, SuiteResult
 from evals.targets.opening import TargetSpec, private_environ
 from loadtests.runner import LoadPlan, LoadResult, run_load
+from loadtests.runner import Progress as LoadProgress
+from loadtests.script import read_script
 from loadtests.traffic import TrafficProfile, load_profile
+from loadtests.unloaded import play_unloaded
+from reports.records import Slot
+
+_PACED = re.compile(r"^paced:(?:.*?,)?\s*of=(?P<inner>.+)$|^paced:")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadRun:
+    """`paired`: play each card that was loaded once more without load and compare. `watch` hears how the run goes, about twenty times
+    a second. `workers` overrides the profile's generator processes."""
+
     pack: str
     profile: Path
     target: TargetSpec
     folder: Path
     environ: Mapping[str, str]
     most_turns: int | None = None
+    paired: bool = False
+    workers: int | None = None
+    watch: Callable[[LoadProgress], None] | None = None
 
 
 def run_load_suite(cards: Sequence[Card], run: LoadRun, progress: Progress) -> SuiteResult:
-    """Serve (unless the target is a URL), drive, score. Raises `TargetError` when the server never comes up."""
-    profile = load_profile(run.profile)
+    """Serve (unless the target is a URL), drive, score. Raises `TargetError` when the server never comes up, `UsageError` for a target
+    that cannot be loaded or cards of which none can be played.
+    """
+    profile = _profile(run)
     script = run.folder / "script.jsonl"
     played = loadable(cards, most_turns=run.most_turns)
     if profile.content.kind == "switching":
         played = switching(played)
+    if not played:
+        raise UsageError(f"{run.profile}: content: no card of pack {run.pack} fits it; choose other content or another pack")
     write_script(played, script, pack=run.pack)
     with _server(run, profile) as served:
         plan = LoadPlan(
@@ -42,28 +61,75 @@ def run_load_suite(cards: Sequence[Card], run: LoadRun, progress: Progress) -> S
             out_dir=run.folder / "load",
             server_pid=served.pid or None,
             seed=profile.seed,
-            progress=lambda seen: progress("load", round(seen.t_s), round(seen.total_s)),
+            progress=lambda seen: _report(run, progress, seen),
+            workers=run.workers,
+            model=run.target.rest.partition("#")[2],
+            api_key_variable="OPENAI_API_KEY" if run.target.kind == "openai" else "",
         )
         result = run_load(plan)
-    return _result(result, played, profile)
+    return _result(result, played, profile, run)
+
+
+def _profile(run: LoadRun) -> TrafficProfile:
+    profile = load_profile(run.profile)
+    if run.target.kind != "openai":
+        return profile
+    if profile.hold is not None:
+        raise UsageError(
+            f"{run.profile}: hold: an OpenAI-compatible endpoint has no WebSockets; choose another profile or target"
+        )
+    return profile.model_copy(update={"transport": "openai"})
+
+
+def _report(run: LoadRun, progress: Progress, seen: LoadProgress) -> None:
+    progress("load", round(seen.t_s), round(seen.total_s))
+    if run.watch is not None:
+        run.watch(seen)
 
 
 def _server(run: LoadRun, profile: TrafficProfile) -> AbstractContextManager[Served]:
     if run.target.kind in {"http", "https"}:
         return nullcontext(Served(url=run.target.text, pid=0))
-    environ = {**private_environ(run.environ, run.folder / "store-load"), "ASSAY_MODEL": profile.model}
-    return served_assistant(["--pack", run.pack, "--sandboxes"], environ=environ, log=run.folder / "server.log")
+    if run.target.kind == "openai":
+        return nullcontext(Served(url=run.target.rest.partition("#")[0], pid=0))
+    if run.target.kind != "inprocess":
+        raise UsageError(f"--target {run.target.text}: load needs a server; give inprocess, http(s)://… or openai:URL#MODEL")
+    return _own_server(run, profile.model, "load")
 
 
-def _result(result: LoadResult, cards: Sequence[Card], profile: TrafficProfile) -> SuiteResult:
+def _own_server(run: LoadRun, model: str, name: str) -> AbstractContextManager[Served]:
+    environ = {**private_environ(run.environ, run.folder / f"store-{name}"), "ASSAY_MODEL": model}
+    log = run.folder / ("server.log" if name == "load" else f"server-{name}.log")
+    return served_assistant(["--pack", run.pack, "--sandboxes"], environ=environ, log=log)
+
+
+def _result(result: LoadResult, cards: Sequence[Card], profile: TrafficProfile, run: LoadRun) -> SuiteResult:
     samples = list(result.measured())
-    slots = score_samples(samples, cards)
+    slots = score_samples(samples, cards, ours=run.target.ours)
     scored = load_metrics(slots, samples, objective_s=profile.objectives.response_s, window_s=result.window_s)
+    tables: dict[str, Any] = dict(result.tables)
+    if run.paired and slots and run.target.ours:
+        tables["load"] = {**tables["load"], "paired": _paired(slots, cards, profile, run)}
     return SuiteResult(
         slots=slots,
         metrics={**result.metrics, **scored},
-        tables=result.tables,
+        tables=tables,
         broken=result.broken,
         load={**result.load, "model": profile.model},
         digests=result.digests,
     )
+
+
+def _paired(slots: Sequence[Slot], cards: Sequence[Card], profile: TrafficProfile, run: LoadRun) -> dict[str, Any]:
+    """The cards that were loaded, played one by one; an own server answers them without the pauses that change no word."""
+    loaded = {slot.labels["card"] for slot in slots}
+    script = [talk for talk in read_script(run.folder / "script.jsonl") if talk.id in loaded]
+    found = _PACED.match(profile.model)
+    inner = (found["inner"] or "embedded") if found else profile.model
+    if run.target.kind in {"http", "https"}:
+        server: AbstractContextManager[Served] = nullcontext(Served(url=run.target.text, pid=0))
+    else:
+        server = _own_server(run, inner, "unloaded")
+    with server as served:
+        samples = play_unloaded(script, served.url, timeout_s=profile.turn_timeout_s)
+    return paired_accuracy(slots, score_samples(samples, cards))

@@ -15,9 +15,10 @@ from loadtests.conversing import Clock, Conversing, Record
 from loadtests.lines import Endpoint, Line
 from loadtests.prompts import mark
 from loadtests.samples import Sample
-from loadtests.sandboxes import Sandboxes, SandboxFailed
+from loadtests.sandboxes import Sandboxes
 from loadtests.schedule import Session, phase_at, think_times, users_conversations
 from loadtests.script import Conversation
+from loadtests.stream import SandboxFailed
 from loadtests.traffic import Users
 
 

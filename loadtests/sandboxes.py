@@ -5,27 +5,18 @@ Locust's side of the wall: imports gevent.
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Callable, Sequence
 
 import gevent
 from gevent.event import AsyncResult
-from pydantic import ValidationError
 
-from assistant.wire import SandboxCreated, SandboxRequest
+from assistant.wire import SandboxRequest
 from loadtests.schedule import Session
-from loadtests.stream import TurnClient
+from loadtests.stream import SandboxFailed, TurnClient
 
-SANDBOX_PATH = "/v1/sandboxes"
 LEAD_S = 5.0
 """How long before a conversation starts its sandbox is made."""
 MAKERS = 4
-TIMEOUT_S = 10.0
-_ABSENT = frozenset({404, 405, 501})
-
-
-class SandboxFailed(Exception):
-    """The server has sandboxes but did not make this one."""
 
 
 class Sandboxes:
@@ -86,25 +77,13 @@ class Sandboxes:
             return
         try:
             try:
-                result.set(self._post(request))
+                result.set(self._request(request))
             except SandboxFailed:
-                result.set(self._post(request))
+                result.set(self._request(request))
         except SandboxFailed as error:
             result.set_exception(error)
 
-    def _post(self, request: SandboxRequest) -> str | None:
-        connection = self._client.connection(TIMEOUT_S)
-        try:
-            body = request.model_dump_json().encode()
-            connection.request("POST", self._client.path(SANDBOX_PATH), body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            if response.status in _ABSENT:
-                self.available = False
-                return None
-            if response.status not in {200, 201}:
-                raise SandboxFailed(f"status {response.status}")
-            return SandboxCreated.model_validate_json(response.read()).sandbox
-        except (OSError, http.client.HTTPException, ValidationError) as error:
-            raise SandboxFailed(type(error).__name__) from error
-        finally:
-            connection.close()
+    def _request(self, request: SandboxRequest) -> str | None:
+        sandbox = self._client.make_sandbox(request)
+        self.available = self.available and sandbox is not None
+        return sandbox

@@ -15,12 +15,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from assistant.wire import TurnRequest
+from pydantic import ValidationError
+
+from assistant.wire import SandboxCreated, SandboxRequest, TurnRequest
 from loadtests.played import Played
 from loadtests.samples import OK
 
 TURN_PATH = "/v1/turns"
+SANDBOX_PATH = "/v1/sandboxes"
+SANDBOX_TIMEOUT_S = 10.0
 READ_BYTES = 65_536
+_NO_SANDBOXES = frozenset({404, 405, 501})
 _DONE_HINT = b"done"
 
 
@@ -59,6 +64,10 @@ class SseSplitter:
             self._data.append(value[1:] if value.startswith(b" ") else value)
 
 
+class SandboxFailed(Exception):
+    """The server has sandboxes but did not make this one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TurnClient:
     """Talks to one server. `base_url` is `http[s]://host[:port][/prefix]`."""
@@ -89,6 +98,24 @@ class TurnClient:
             played.outcome = "timeout"
         except (OSError, http.client.HTTPException):
             played.outcome = "connect" if played.status is None else "stream_broken"
+        finally:
+            connection.close()
+
+    def make_sandbox(self, request: SandboxRequest) -> str | None:
+        """A new sandbox, null when the server has none. Raises `SandboxFailed`."""
+        connection = self.connection(SANDBOX_TIMEOUT_S)
+        try:
+            connection.request(
+                "POST", self.path(SANDBOX_PATH), request.model_dump_json().encode(), {"Content-Type": "application/json"}
+            )
+            response = connection.getresponse()
+            if response.status in _NO_SANDBOXES:
+                return None
+            if response.status not in {200, 201}:
+                raise SandboxFailed(f"status {response.status}")
+            return SandboxCreated.model_validate_json(response.read()).sandbox
+        except (OSError, http.client.HTTPException, ValidationError) as error:
+            raise SandboxFailed(type(error).__name__) from error
         finally:
             connection.close()
 

@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +18,7 @@ from evals.cli.figures import figure
 from evals.cli.progress import progress_report
 from evals.errors import UsageError
 from evals.targets.opening import parse_target
+from reports.format import quantity
 
 
 def traffic_profile(name: str) -> Path:
@@ -32,8 +35,10 @@ def traffic_profile(name: str) -> Path:
 @click.option("--pack", default="qsr", show_default=True)
 @click.option("--target", "target_text", default="inprocess", show_default=True, help="inprocess starts a server of its own.")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep samples in this folder.")
+@click.option("--paired", is_flag=True, help="Play each loaded card once more without load and compare.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Generator processes; overrides the profile.")
 @click.option("--json", "as_json", is_flag=True)
-def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: bool) -> int:
+def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: bool, **options: Any) -> int:
     """Drive load and score every loaded turn against its card.
 
     \b
@@ -45,7 +50,7 @@ def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: b
     path = traffic_profile(profile)
     folder = out or Path(tempfile.mkdtemp(prefix="assay-load-"))
     folder.mkdir(parents=True, exist_ok=True)
-    run = LoadRun(pack=pack, profile=path, target=parse_target(target_text), folder=folder, environ=os.environ)
+    run = LoadRun(pack=pack, profile=path, target=parse_target(target_text), folder=folder, environ=os.environ, **options)
     try:
         with progress_report() as progress:
             result = run_load_suite(load_cards(Path("datasets") / pack / "scenarios"), run, progress)
@@ -54,10 +59,48 @@ def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: b
             shutil.rmtree(folder, ignore_errors=True)
     if as_json:
         metrics = {name: asdict(value) if value else None for name, value in result.metrics.items()}
-        click.echo(json.dumps({"metrics": metrics, "broken": list(result.broken)}, indent=1))
+        click.echo(json.dumps({"metrics": metrics, "broken": list(result.broken), "load": result.tables["load"]}, indent=1))
     else:
         for name, value in result.metrics.items():
             click.echo(f"{name:<34} {figure(name, value)}")
+        click.echo(beside(result.tables["load"]))
         for reason in result.broken:
             click.echo(f"invalid: {reason}")
     return 3 if result.broken else 0
+
+
+def beside(table: Mapping[str, Any]) -> str:
+    """What the metrics leave out, a line each: error classes, response beside service time, floor-adjusted figures, gaps, turns in flight,
+    and the comparison with the unloaded run where there is one.
+    """
+    response, service, gap = (table[name] for name in ("response_s", "service_s", "gap_s"))
+    little, adjusted = table["little"], table["floor_adjusted"]
+    lines = [
+        f"errors by class                    {', '.join(f'{name} {n}' for name, n in table['errors'].items()) or 'none'}",
+        f"response p50 / p95, from the plan  {_s(response['p50'])} / {_s(response['p95'])}",
+        f"service p50 / p95, from sending    {_s(service['p50'])} / {_s(service['p95'])}",
+        f"response p95 less client's floor   {_s(adjusted['response_p95_s'])}, first word {_s(adjusted['ttft_p95_s'])}",
+        f"gap p50 / p95, per token           {_s(gap['p50'])} / {_s(gap['p95'])}, {_s(table['tpot_s']['p50'])}",
+        f"turns in flight, counted / implied {_n(little['counted'])} / {_n(little['implied'])} (Little's law)",
+    ]
+    for row in table["held"]:
+        lines.append(
+            f"WebSockets opened / lost / failed  {row['opened']} / {row['lost']} / {row['failed']} of {row['planned']}, "
+            f"ping p95 {_s(row['ping_rtt_p95_s'])}"
+        )
+    if "paired" in table:
+        paired = table["paired"]
+        lines.append(
+            f"right without load / under load    {paired['right_unloaded']} / {paired['right_loaded']} of {paired['turns']} turns of cards, "
+            f"{len(paired['broke'])} broke (McNemar p {paired['p_value']:.3g})"
+        )
+        lines += [f"  broke under load: {turn}" for turn in paired["broke"]]
+    return "\n".join(lines)
+
+
+def _s(value: float | None) -> str:
+    return "–" if value is None else quantity(value, "seconds")
+
+
+def _n(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": "evals.cli.plan:plan",
     "routing": "evals.cli.routing:routing",
     "load": "evals.cli.load:load",
+    "capacity": "evals.cli.capacity:capacity",
     "gate": "evals.cli.gate:gate",
     "report": "evals.cli.gate:report",
     "compare": "evals.cli.compare:compare",

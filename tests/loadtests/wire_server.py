@@ -24,6 +24,7 @@ class Server:
         self.sandboxes = 0
         self.stall_until = 0.0
         self.last = ""
+        self.free_at = 0.0
         self.slots = asyncio.Semaphore(options.get("parallel", 10_000))
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -32,7 +33,9 @@ class Server:
             lengths = [int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
             body = await reader.readexactly(lengths[0]) if lengths else b""
             path = head.split(b" ")[1].decode()
-            if path == "/v1/ws":
+            if path == "/v1/chat/completions":
+                await completion(writer)
+            elif path == "/v1/ws":
                 await self.socket(head, reader, writer)
             elif path == "/healthz":
                 reply(writer, 200, {"status": "ok"})
@@ -94,6 +97,14 @@ class Server:
         socket.send({"id": 4, "t_s": 0.0, "type": "done", "outcome": "answered", "agent": "a", "text": text, "timings": {}})
         return False
 
+    async def queue(self, number: int) -> None:
+        """One turn after the other takes `queue_s`, turn `long_at` `long_s` more. Ends are computed, not slept together, so that they
+        are those of an exact queue."""
+        options = self.options
+        took = options["queue_s"] + (options["long_s"] if options.get("long_at") == number else 0.0)
+        self.free_at = max(time.monotonic(), self.free_at) + took
+        await asyncio.sleep(self.free_at - time.monotonic())
+
     def text(self, request: dict[str, Any], thread: str) -> str:
         """The message echoed; with `leak_every` that of the turn before, now and then."""
         said, self.last = self.last, request["message"]
@@ -116,6 +127,8 @@ class Server:
             reply(writer, options.get("error_status", 500), {"detail": "boom"})
             return
         await asyncio.sleep(max(0.0, self.stall_until - time.monotonic()))
+        if "queue_s" in options:
+            await self.queue(number)
         async with self.slots:
             await self.answer(writer, request, number)
 
@@ -204,6 +217,14 @@ class Socket:
 
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+async def completion(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+    for piece in ("", "one ", "two"):
+        await asyncio.sleep(0.01)
+        writer.write(b"data: " + json.dumps({"choices": [{"delta": {"content": piece}}]}).encode() + b"\n\n")
+    writer.write(b"data: [DONE]\n\n")
 
 
 def send(writer: asyncio.StreamWriter, number: int, event: dict[str, Any]) -> None:
