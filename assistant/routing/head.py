@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -83,6 +83,12 @@ class Head:
         intent = next(name for index, (name, _) in zip(order, intents, strict=True) if str(self.agents[index]) == agent)
         scope = min(1.0, intents[0][1] * nearest)
         return Prediction(agent=agent, intent=intent, confidence=ranked[0][1], agents=ranked, intents=intents, scope=scope)
+
+    def blend(self, first: Prediction, second: Prediction) -> Prediction:
+        """The mean of two predictions of this head: of every probability, and of the scopes."""
+        shares, others = dict(first.intents), dict(second.intents)
+        mean = np.array([0.5 * (shares[str(name)] + others[str(name)]) for name in self.intents], dtype=np.float32)
+        return replace(self.roll_up(mean, 0.0), scope=0.5 * (first.scope + second.scope))
 
     def agent_of(self, intent: str) -> str:
         """The agent of a known intent."""

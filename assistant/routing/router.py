@@ -11,9 +11,13 @@ from time import perf_counter
 
 from assistant.encoder import SentenceEncoder, write_atomically
 from assistant.routing.head import NO_AGENT, TRAINER_VERSION, Head, Prediction
+from assistant.routing.slips import Vocabulary
 from assistant.routing.stickiness import LEANS, ON_TOPIC, pull, read_form
 from assistant.routing.utterances import FILE_NAME, read_utterances
 from assistant.wire import RouteStage
+
+SURE = 0.9
+"""From this probability on no second reading is worth its time."""
 
 LONGEST = 4_000
 """Characters of a message that are looked at: the encoder reads 64 tokens, the lexical part 64 words."""
@@ -43,9 +47,17 @@ class Decision:
 class Router:
     """Routes messages of one pack. Safe to share between threads; needs NumPy and the encoder only."""
 
-    def __init__(self, head: Head, encoder: SentenceEncoder, *, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(
+        self,
+        head: Head,
+        encoder: SentenceEncoder,
+        *,
+        vocabulary: Vocabulary | None = None,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
         self.head = head
         self.encoder = encoder
+        self.vocabulary = vocabulary
         self._clock = clock
 
     @classmethod
@@ -71,9 +83,18 @@ class Router:
         return train(read_utterances(utterances), encoder)
 
     def predict(self, text: str) -> Prediction:
-        """What the head alone says of a message without a conversation."""
+        """What the head alone says of a message without a conversation.
+
+        With a vocabulary, a message it is unsure of is read once more with its slips mended, and both readings count.
+        """
         text = readable(text)
-        return self.head.predict(text, self.encoder.encode(text))
+        prediction = self.head.predict(text, self.encoder.encode(text))
+        if self.vocabulary is None or prediction.confidence >= SURE:
+            return prediction
+        mended = self.vocabulary.mend(text)
+        if mended == text:
+            return prediction
+        return self.head.blend(prediction, self.head.predict(mended, self.encoder.encode(mended)))
 
     def decide(self, text: str, context: RouteContext) -> Decision:
         """The agent of `text` in its conversation. `duration_s` includes encoding."""

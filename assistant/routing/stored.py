@@ -13,9 +13,11 @@ from assistant.encoder import SentenceEncoder, write_atomically
 from assistant.errors import AssistantError
 from assistant.routing.head import Head
 from assistant.routing.router import Router
+from assistant.routing.slips import Vocabulary
 
 MODEL_VERSION = 1
 HEAD_FILE = "head.npz"
+WORDS_FILE = "words.json"
 CARD_FILE = "model.json"
 
 
@@ -25,11 +27,12 @@ class ModelError(AssistantError):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """`head` is the digest of the head's file, `encoder` the fingerprint of the encoder its vectors came from, `data` the name and
+    """`head` and `words` are the digests of the head and of the vocabulary, `encoder` the fingerprint of the encoder its vectors came from, `data` the name and
     `data_digest` the digest of what it was trained on, `utterances` how many those were."""
 
     version: int
     head: str
+    words: str
     encoder: str
     data: str
     data_digest: str
@@ -45,15 +48,17 @@ class TrainingData:
 
 def head_digest(head: Head) -> str:
     """`sha256:…` of a head's content."""
-    return f"sha256:{hashlib.sha256(head.to_bytes()[32:]).hexdigest()}"
+    return _digest(head.to_bytes()[32:])
 
 
 def save_model(folder: Path, router: Router, data: TrainingData) -> ModelCard:
-    """Write `head.npz`, then `model.json`, so that an unfinished folder has no card. Raises `ModelError`."""
+    """Write `head.npz`, `words.json`, then `model.json`, so that an unfinished folder has no card. Raises `ModelError`."""
     content = router.head.to_bytes()
+    words = (router.vocabulary or Vocabulary({})).to_bytes()
     card = ModelCard(
         version=MODEL_VERSION,
-        head=f"sha256:{hashlib.sha256(content[32:]).hexdigest()}",
+        head=_digest(content[32:]),
+        words=_digest(words),
         encoder=router.encoder.fingerprint,
         data=data.name,
         data_digest=data.digest,
@@ -62,6 +67,7 @@ def save_model(folder: Path, router: Router, data: TrainingData) -> ModelCard:
     try:
         (folder / CARD_FILE).unlink(missing_ok=True)
         write_atomically(folder / HEAD_FILE, content)
+        write_atomically(folder / WORDS_FILE, words)
         write_atomically(folder / CARD_FILE, (json.dumps(asdict(card), indent=1) + "\n").encode())
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written ({error.strerror}); give a folder that can") from error
@@ -82,7 +88,21 @@ def load_model(folder: Path, encoder: SentenceEncoder) -> tuple[Router, ModelCar
         raise ModelError(f"{folder / HEAD_FILE}: is absent, cut short or of another version; train it again")
     if head_digest(head) != card.head:
         raise ModelError(f"{folder / HEAD_FILE}: is not the head that {CARD_FILE} names ({card.head}); train it again")
-    return Router(head, encoder), card
+    return Router(head, encoder, vocabulary=_read_words(folder / WORDS_FILE, card)), card
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _read_words(path: Path, card: ModelCard) -> Vocabulary:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); train the model again") from error
+    if _digest(content) != card.words:
+        raise ModelError(f"{path}: is not the vocabulary that {CARD_FILE} names ({card.words}); train it again")
+    return Vocabulary.from_bytes(content)
 
 
 def _read_card(path: Path) -> ModelCard:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
 
-from assistant.encoder import SentenceEncoder
-from assistant.routing.head import NO_AGENT, Head, Prediction
-from assistant.routing.router import readable, settle
+from assistant.routing.head import NO_AGENT, Prediction
+from assistant.routing.router import Router, readable, settle
 from evals.routing.formats import Row
 
 NO_ANSWER = "(no answer)"
@@ -59,12 +58,16 @@ class MeasuredRouter(Protocol):
 
 
 class HeadRouter:
-    """A trained head, text after text on one thread, as `Router.decide` does without a conversation."""
+    """A trained router, text after text on one thread, as `Router.decide` does without a conversation.
 
-    def __init__(self, head: Head, encoder: SentenceEncoder, name: str) -> None:
+    A second reading of an unsure text counts into `head_s`.
+    """
+
+    def __init__(self, router: Router, name: str) -> None:
         self.name = name
-        self._head = head
-        self._encoder = encoder
+        self._router = router
+        head = router.head
+        self._floor = float(head.scope_floor[0])
         self._inside = {str(intent) for intent, agent in zip(head.intents, head.agents, strict=True) if agent != NO_AGENT}
 
     def choose(self, texts: Sequence[str], progress: Progress) -> list[Choice]:
@@ -78,10 +81,11 @@ class HeadRouter:
     def _one(self, text: str) -> Choice:
         started = perf_counter()
         text = readable(text)
-        encoding = self._encoder.encode(text)
+        # The encoder keeps the vectors, so that the router does not encode this text again.
+        self._router.encoder.encode(text)
         encoded = perf_counter()
-        prediction = self._head.predict(text, encoding)
-        ranked, _ = settle(prediction, float(self._head.scope_floor[0]))
+        prediction = self._router.predict(text)
+        ranked, _ = settle(prediction, self._floor)
         ended = perf_counter()
         choice = _choice(prediction, ranked[0], self._inside)
         return replace(choice, encode_s=encoded - started, head_s=ended - encoded, total_s=ended - started)

@@ -9,7 +9,6 @@ from typing import Any
 
 from assistant.encoder import SentenceEncoder
 from assistant.routing import Router
-from assistant.routing.head import Head
 from assistant.routing.stored import TrainingData, head_digest, load_model, save_model
 from evals.errors import UsageError
 from evals.routing.formats import Row
@@ -18,7 +17,7 @@ from evals.routing.labelled import LabelledSet, own_out_of_scope, read_domains, 
 from evals.routing.perturbations import PERTURBATIONS, perturb
 from evals.routing.result import describe
 from evals.routing.routers import open_router
-from evals.routing.trained import train_head
+from evals.routing.trained import train_router
 from evals.suites import Progress
 from reports.statistics.bonett_price import paired_difference
 
@@ -109,29 +108,34 @@ def _subject(
     if sources.train:
         data = read_training(sources.train, rows_file=sources.rows, domains=domains)
         loaded = encoder()
-        head = train_head(data, loaded, cache_dir)
-        facts = _facts(head, loaded, {"source": data.source, "digest": data.digest, "n": len(data.rows)})
+        router = train_router(data, loaded, cache_dir)
+        facts = _facts(router, {"source": data.source, "digest": data.digest, "n": len(data.rows)})
         if sources.model:
             about = TrainingData(name=Path(data.source).name, digest=data.digest, utterances=len(data.rows))
             facts["model"] = str(sources.model)
-            save_model(sources.model, Router(head, loaded), about)
-        return replace(_of_head(head, loaded, facts), warnings=data.warnings)
+            save_model(sources.model, router, about)
+        return replace(_ours(router, facts), warnings=data.warnings)
     if sources.model is None:
         raise UsageError("nothing to measure: give --train FILE, --model FOLDER or --router SPEC")
     loaded = encoder()
     router, card = load_model(sources.model, loaded)
-    facts = _facts(router.head, loaded, {"source": card.data, "digest": card.data_digest, "n": card.utterances})
-    return _of_head(router.head, loaded, facts | {"model": str(sources.model)})
+    facts = _facts(router, {"source": card.data, "digest": card.data_digest, "n": card.utterances})
+    return _ours(router, facts | {"model": str(sources.model)})
 
 
-def _facts(head: Head, encoder: SentenceEncoder, trained: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": "head", "hash": head_digest(head), "encoder": encoder.fingerprint, "train": dict(trained)}
+def _facts(router: Router, trained: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": "head",
+        "hash": head_digest(router.head),
+        "encoder": router.encoder.fingerprint,
+        "train": dict(trained),
+    }
 
 
-def _of_head(head: Head, encoder: SentenceEncoder, facts: Mapping[str, Any]) -> Subject:
-    agents = dict(zip(map(str, head.intents), map(str, head.agents), strict=True))
+def _ours(router: Router, facts: Mapping[str, Any]) -> Subject:
+    agents = dict(zip(map(str, router.head.intents), map(str, router.head.agents), strict=True))
     return Subject(
-        open=lambda _: HeadRouter(head, encoder, "head"),
+        open=lambda _: HeadRouter(router, "head"),
         level="intent" if all(intent == agent for intent, agent in agents.items()) else "agent",
         classes=sorted({*agents.values()}),
         agents=agents,

@@ -153,7 +153,7 @@ def _alone(request: PackRequest, singles: Path, pack: _Pack, progress: Progress)
         if line.strip()
         for data in [cast("dict[str, Any]", json.loads(line))]
     ]
-    router = HeadRouter(pack.router.head, pack.encoder, request.pack)
+    router = HeadRouter(pack.router, request.pack)
     judged = judge_rows(rows, router, "agent", lambda done, total: progress("judged", done, total))
     found = describe(judged, [], pack.labels)
     if request.robustness:

@@ -6,7 +6,9 @@ import hashlib
 from pathlib import Path
 
 from assistant.encoder import SentenceEncoder, write_atomically
+from assistant.routing import Router
 from assistant.routing.head import NO_AGENT, TRAINER_VERSION, Head
+from assistant.routing.slips import Vocabulary
 from assistant.routing.training import Recipe, train
 from assistant.routing.utterances import Utterance
 from evals.routing.formats import Row
@@ -16,8 +18,8 @@ RECIPE = Recipe(names=True, rejected_share=0.03)
 """For a file about which nothing is known: few examples are likely, and so are texts out of scope that it does not hold."""
 
 
-def train_head(data: LabelledSet, encoder: SentenceEncoder, cache_dir: Path | None) -> Head:
-    """The head of `data`, from `cache_dir` when these rows were trained on before (null: not kept).
+def train_router(data: LabelledSet, encoder: SentenceEncoder, cache_dir: Path | None) -> Router:
+    """The router of `data`, its head from `cache_dir` when these rows were trained on before (null: not kept).
 
     Deterministic, and the same for any order of the rows: `data` has them in an order of its own.
     """
@@ -28,7 +30,7 @@ def train_head(data: LabelledSet, encoder: SentenceEncoder, cache_dir: Path | No
         head = train([_utterance(row, data.level) for row in data.rows], encoder, RECIPE)
         if cached:
             write_atomically(cached, head.to_bytes())
-    return head
+    return Router(head, encoder, vocabulary=Vocabulary.of(row.text for row in data.rows))
 
 
 def _utterance(row: Row, level: str) -> Utterance:

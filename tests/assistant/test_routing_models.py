@@ -12,6 +12,7 @@ import pytest
 from assistant.encoder import SentenceEncoder
 from assistant.routing import NO_AGENT, Head, RouteContext, Router
 from assistant.routing.router import readable
+from assistant.routing.slips import Vocabulary
 from assistant.routing.stored import ModelError, TrainingData, head_digest, load_model, save_model
 from assistant.routing.training import Recipe, train
 from assistant.routing.utterances import Utterance
@@ -67,7 +68,7 @@ def head(encoder):
 
 @pytest.fixture(scope="module")
 def router(head, encoder):
-    return Router(head, encoder)
+    return Router(head, encoder, vocabulary=Vocabulary.of(item.text for item in utterances()))
 
 
 def test_the_name_of_an_intent_is_an_example_of_it(encoder):
@@ -133,6 +134,58 @@ def test_alone_or_among_others_a_text_is_decided_alike(router):
     assert alone == [router.predict(text) for text in reversed(texts)][::-1]
 
 
+@pytest.mark.parametrize(
+    ("written", "mended"),
+    [
+        ("my mwoer smokes", "my mower smokes"),
+        ("mowerr", "mower"),
+        ("Thirsy roses", "thirsty roses"),
+        ("rosws!", "roses!"),
+        ("mower xylophone", "mower xylophone"),
+        ("si teh soi", "si teh soi"),
+        ("m" * 3000, "m" * 3000),
+        ("", ""),
+    ],
+)
+def test_slips_are_mended_and_nothing_else(written, mended):
+    assert Vocabulary.of(item.text for item in utterances()).mend(written) == mended
+
+
+def test_of_two_near_words_the_more_frequent_is_meant():
+    assert Vocabulary({"rose": 2, "nose": 5}).mend("tose dose") == "nose nose"
+    assert Vocabulary({}).mend("anything") == "anything"
+
+
+def test_a_vocabulary_comes_back_whole():
+    counts = {"ñandú": 2, "mower": 1}
+    assert Vocabulary.from_bytes(Vocabulary(counts).to_bytes()).counts == counts
+    with pytest.raises(ValueError, match="not an object"):
+        Vocabulary.from_bytes(b"[]")
+
+
+def test_an_unsure_message_is_read_twice_and_a_sure_one_once(head, encoder):
+    class Counting(Vocabulary):
+        mended = 0
+
+        def mend(self, text):
+            Counting.mended += 1
+            return super().mend(text)
+
+    mild = Head(**{**vars(head), "temperature": np.array([4.0], dtype=np.float32)})
+    plain = Router(mild, encoder)
+    second = Router(mild, encoder, vocabulary=Counting(Vocabulary.of(item.text for item in utterances()).counts))
+    slipped = "teh mwoer smoeks sitll"
+    assert plain.predict(slipped).confidence < 0.9
+    first, both = (dict(router.predict(slipped).agents)["repair_mower"] for router in (plain, second))
+    assert both > first and Counting.mended == 1
+    assert sum(share for _, share in second.predict(slipped).agents) == pytest.approx(1, abs=1e-5)
+    sure = Router(
+        Head(**{**vars(head), "temperature": np.array([0.01], dtype=np.float32)}), encoder, vocabulary=second.vocabulary
+    )
+    Counting.mended = 0
+    assert sure.predict("the lawn mower will not start").confidence >= 0.9 and Counting.mended == 0
+
+
 def test_what_is_read_of_a_text():
     assert readable("plain ünïcode 🔥") == "plain ünïcode 🔥"
     assert readable("\ud800x") == "?x"
@@ -162,6 +215,8 @@ def altered(folder, **changes):
         (lambda folder: (folder / "model.json").unlink(), "cannot be read"),
         (lambda folder: (folder / "head.npz").write_bytes(b"x" * 50), "absent, cut short"),
         (lambda folder: (folder / "head.npz").unlink(), "absent, cut short"),
+        (lambda folder: (folder / "words.json").unlink(), "words.json: cannot be read"),
+        (lambda folder: (folder / "words.json").write_text("{}"), "is not the vocabulary that model.json names"),
     ],
 )
 def test_a_folder_that_does_not_fit_is_refused(router, encoder, tmp_path, damage, said):
