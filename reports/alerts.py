@@ -28,7 +28,7 @@ AlertState = Literal["firing", "quiet", "no_turns", "not_recorded"]
 
 _DURATION = re.compile(r"([0-9]{1,5})([smhd])")
 LONGEST = 9999
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SIZES = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 def parse_span(text: object) -> timedelta:
@@ -36,10 +36,15 @@ def parse_span(text: object) -> timedelta:
     found = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if found is None or not 0 < int(found[1]) <= LONGEST:
         raise ValueError(f"{text!r} is not a span of time; write a whole number up to {LONGEST} and s, m, h or d, such as 5m")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return int(found[1]) * _SIZES[found[2]]
 
 
 Span = Annotated[timedelta, BeforeValidator(parse_span)]
+
+
+def _short(span: timedelta) -> str:
+    """As the rules write it, in the largest unit that fits."""
+    return next(f"{span // unit}{sign}" for sign, unit in reversed(_SIZES.items()) if not span % unit)
 
 
 class _Strict(BaseModel):
@@ -62,7 +67,7 @@ class Window(_Strict):
 
     @property
     def name(self) -> str:
-        return f"{form.seconds(self.long.total_seconds())} and {form.seconds(self.short.total_seconds())}"
+        return f"{_short(self.long)} and {_short(self.short)}"
 
 
 class Rule(_Strict):
@@ -70,8 +75,8 @@ class Rule(_Strict):
 
     `errors`: no answer. `latency`: no answer within `slower_than_s`. `cost`: dearer than `above_usd`; turns without a price are left
     out. `cache`: not served from the cache; turns that do not tell are left out. `per` alerts for each value on its own. `bound: ci`
-    compares the lower one-sided 95 % bound of the burn rate, `point` the rate itself. Fewer than `least_bad` bad turns in the long
-    window never fire.
+    compares the lower one-sided 95 % bound of the long window, `point` its rate; the short window only says that it still burns, by
+    its rate. Fewer than `least_bad` bad turns in the long window never fire.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -148,13 +153,12 @@ def read_alerts(path: Path) -> Alerts:
         if rule.id in seen:
             faults.append(f"{place}: second rule {rule.id!r}, the first is at {seen[rule.id]}; rename one")
         seen.setdefault(rule.id, place)
-        most = 1 / (1 - rule.objective)
         for number, window in enumerate(alerts.windows_of(rule)):
-            if window.burn_rate >= most:
+            if window.burn_rate * (1 - rule.objective) > 1 - 1e-9:
                 where = locate(("rules", index, "windows", number)) if rule.windows else locate(("windows", number))
                 faults.append(
                     f"{place}: rule {rule.id!r} can never fire at burn rate {window.burn_rate:g} ({where}): with objective"
-                    f" {rule.objective:g} all turns bad is {most:.4g}; give it windows with lower burn rates or raise the objective"
+                    f" {rule.objective:g} all turns bad is {1 / (1 - rule.objective):.4g}; give it windows with lower burn rates or raise the objective"
                 )
     if faults:
         raise PolicyError("\n".join(faults))
@@ -191,8 +195,9 @@ def _judge(rule: Rule, window: Window, grouped: tuple[str | None, Trials], at: d
     recent = [bad for when, bad in known if when > at - window.short]
     long, short = wilson(sum(bad for _, bad in known), len(known)), wilson(sum(recent), len(recent))
     allowed = 1 - rule.objective
-    burns = [(share.low if rule.bound == "ci" else share.value) or 0.0 for share in (long, short)]
-    exceeded = min(burns) > window.burn_rate * allowed and (long.k or 0) >= rule.least_bad
+    limit = window.burn_rate * allowed
+    sure = (long.low if rule.bound == "ci" else long.value) or 0.0
+    exceeded = sure > limit and (short.value or 0.0) > limit and (long.k or 0) >= rule.least_bad
     state: AlertState = "firing" if exceeded else "quiet" if known else "not_recorded" if inside else "no_turns"
     return Alert(
         key="/".join([rule.id, *([group] if group is not None else []), window.severity, window.name]),

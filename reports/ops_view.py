@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from reports import format as form
-from reports.alerts import Alert, AlertState
+from reports.alert_words import alert_lines, firing_alerts, inert
+from reports.alerts import Alert
 from reports.charts import Series, bars, timeline
 from reports.ops import ModelFigures, Operations, Quantiles
 from reports.ops_turns import UNKNOWN
@@ -25,12 +25,6 @@ OUTCOME_WORDS: Mapping[str, str] = {
     "degraded": "degraded: answered in part after a failure",
     "error": "error: told that no answer can be given",
     "no answer kept": "no answer kept: the turn broke, or its reader left",
-}
-ALERT_WORDS: Mapping[AlertState, tuple[str, str]] = {
-    "firing": ("fires", "fail"),
-    "quiet": ("quiet", "pass"),
-    "no_turns": ("no turns", "non"),
-    "not_recorded": ("not recorded", "non"),
 }
 
 
@@ -49,17 +43,6 @@ class Line:
     title: str
     detail: str
     cells: list[Cell]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlertLine:
-    """`icon` is a symbol of the page, also the ending of its state class."""
-
-    title: str
-    severity: str
-    word: str
-    icon: str
-    sentence: str
 
 
 def headline(found: Operations) -> str:
@@ -91,8 +74,8 @@ def page_values(found: Operations, source: str, alerts: Sequence[Alert] | None) 
         "recorded": recorded_lines(found),
         "charts": _charts(found),
         "step": form.seconds(found.step_s),
-        "alerts": None if alerts is None else [_alert_line(alert) for alert in alerts],
-        "firing": sum(alert.state == "firing" for alert in alerts or []),
+        "alerts": None if alerts is None else alert_lines(alerts),
+        "firing": len(firing_alerts(alerts or [])),
     }
 
 
@@ -124,13 +107,6 @@ def text_lines(found: Operations) -> Iterator[str]:
             yield name.ljust(10) + f"and {len(lines) - PRINTED} more on the page"
     for name, share in _top(found)[:PRINTED]:
         yield "intents   " + inert(f"{name}: {_shared(share)}")
-
-
-def inert(text: str) -> str:
-    """One line without control, formatting or surrogate characters."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(char)[0] == "C" else char for char in " ".join(text.split())
-    )
 
 
 def rate(estimate: Estimate, column: str) -> Cell:
@@ -204,13 +180,6 @@ def _model_line(row: ModelFigures) -> Line:
         Cell(column=cost.column, value=cost.value if total else "no price", bounds=cost.bounds, counted=total),
     ]
     return Line(title=title, detail=", ".join(detail), cells=cells)
-
-
-def _alert_line(alert: Alert) -> AlertLine:
-    word, icon = ALERT_WORDS[alert.state]
-    title = alert.rule if alert.group is None else f"{alert.rule}, {alert.group}"
-    sentence = alert.sentence[0].upper() + alert.sentence[1:] + "."
-    return AlertLine(title=title, severity=alert.severity, word=word, icon=icon, sentence=sentence)
 
 
 def _count(column: str, number: int) -> Cell:

@@ -92,10 +92,9 @@ def _write_page(found: Operations, source: str, alerts: Sequence[Alert] | None, 
 
 def _tell(alerts: Sequence[Alert], at: datetime, webhook: str | None) -> int:
     """One line of the log for each alert that fires, the webhook, and the exit code."""
-    from reports.alert_words import payload, summary
-    from reports.ops_view import inert
+    from reports.alert_words import firing_alerts, inert, payload, summary
 
-    firing = [alert for alert in alerts if alert.state == "firing"]
+    firing = firing_alerts(alerts)
     for alert in firing:
         click.echo(inert(f"ALERT {alert.severity} {alert.key}: {alert.sentence}"), err=True)
     click.echo(summary(alerts, at), err=True)
