@@ -6,23 +6,49 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from evals.errors import UsageError
+from evals.errors import EvidenceError, UsageError
+
+WORST = (3, 1, 2, 0)
+"""Exit codes of verdicts, the one that counts most first."""
 
 
 @click.command()
-@click.argument("record", type=click.Path(path_type=Path))
+@click.argument("record", type=click.Path(path_type=Path), required=False)
 @click.option("--policy", type=click.Path(path_type=Path), help="Default: datasets/gates/<tier of the record>.yaml")
 @click.option("--baseline", type=click.Path(path_type=Path), help="A record to compare with.")
-def gate(record: Path, policy: Path | None, baseline: Path | None) -> int:
-    """Judge a finished run again; the exit code is the verdict.
+@click.option("--benchmarks", type=click.Path(path_type=Path), help="A file of `pytest --benchmark-json` to judge, too.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Earlier benchmarks: a file, or a folder of files. Repeatable.",
+)
+@click.option("--margin", type=click.FloatRange(min=0), help="How much slower a benchmark may be, as a share.  [default: 0.1]")
+def gate(record: Path | None, policy: Path | None, baseline: Path | None, **timed: Any) -> int:
+    """Judge a finished run again, or benchmarks against their earlier runs, or both; the exit code is the worse verdict.
 
     \b
     Example:
       assay gate runs/20260615-100000-pr
+      assay gate --benchmarks now.json --against .benchmarks --margin 0.1
     """
+    if timed["benchmarks"] is None and (timed["against"] or timed["margin"] is not None):
+        raise UsageError("--against and --margin: belong to --benchmarks; name the file to judge with it")
+    if record is None and (policy or baseline):
+        raise UsageError("--policy and --baseline: belong to a record; name the run folder")
+    if record is None and timed["benchmarks"] is None:
+        raise UsageError("nothing to judge: name a run folder, or a file of benchmarks with --benchmarks")
+    codes = [] if record is None else [_judge_record(record, policy, baseline)]
+    if timed["benchmarks"] is not None:
+        codes.append(_judge_benchmarks(timed["benchmarks"], timed["against"], timed["margin"]))
+    return min(codes, key=WORST.index)
+
+
+def _judge_record(record: Path, policy: Path | None, baseline: Path | None) -> int:
     from reports.baseline import history_of
     from reports.gates.decide import decide
     from reports.gates.policy import read_policy
@@ -46,6 +72,35 @@ def gate(record: Path, policy: Path | None, baseline: Path | None) -> int:
     render_run(folder, repeats)
     print_verdict(folder, sys.stdout)
     return verdict.exit_code
+
+
+def _judge_benchmarks(file: Path, against: tuple[Path, ...], margin: float | None) -> int:
+    from reports.benchmarks import MARGIN, BenchmarkError, BrokenBenchmarks, compare_benchmarks, read_benchmarks, word_of
+    from reports.gates.verdict import EXIT_CODES
+    from reports.terminal import ICONS
+    from reports.views import STATE_ICONS, STATE_WORDS
+
+    try:
+        run = read_benchmarks(file)
+        earlier = [read_benchmarks(path) for path in _files(against)]
+    except BrokenBenchmarks as error:
+        raise EvidenceError(str(error)) from error
+    except BenchmarkError as error:
+        raise UsageError(str(error)) from error
+    results = compare_benchmarks(run, earlier, margin=MARGIN if margin is None else margin)
+    for result in results:
+        click.echo(f"{ICONS[STATE_ICONS[result.state]]} {STATE_WORDS[result.state].lower()}  {result.name}: {result.sentence}")
+    word = word_of(results)
+    click.echo(f"{len(results)} benchmarks: {word}; exit {EXIT_CODES[word]}")
+    return EXIT_CODES[word]
+
+
+def _files(against: tuple[Path, ...]) -> list[Path]:
+    """Files named, and those in the folders named."""
+    files = [file for path in against for file in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
+    if against and not files:
+        raise UsageError(f"--against {against[0]}: holds no file of benchmarks; write some with `pytest --benchmark-autosave`")
+    return files
 
 
 FORMS = ("github", "chat", "schema")
