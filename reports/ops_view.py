@@ -9,7 +9,7 @@ from typing import Any
 from reports import format as form
 from reports.alert_words import alert_lines, firing_alerts, inert
 from reports.alerts import Alert
-from reports.charts import Series, bars, timeline
+from reports.charts import Series, timeline
 from reports.ops import ModelFigures, Operations, Quantiles
 from reports.ops_turns import UNKNOWN
 from reports.records import Estimate, Unit
@@ -40,9 +40,12 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
+    """`width`: length of the row's bar in percent, where it has one."""
+
     title: str
     detail: str
     cells: list[Cell]
+    width: int | None = None
 
 
 def headline(found: Operations) -> str:
@@ -69,7 +72,7 @@ def page_values(found: Operations, source: str, alerts: Sequence[Alert] | None) 
         "models": model_lines(found),
         "agents": agent_lines(found),
         "tools": tool_lines(found),
-        "intents": bars([(name, float(share.k or 0), _shared(share)) for name, share in _top(found)], name="Intents"),
+        "intents": intent_lines(found),
         "other_intents": max(0, len(found.intents) - SHOWN_INTENTS),
         "recorded": recorded_lines(found),
         "charts": _charts(found),
@@ -96,6 +99,7 @@ def text_lines(found: Operations) -> Iterator[str]:
         "models": model_lines(found),
         "agents": agent_lines(found),
         "tools": tool_lines(found),
+        "intents": intent_lines(found),
         "recorded": recorded_lines(found),
     }
     for name, lines in tables.items():
@@ -105,8 +109,6 @@ def text_lines(found: Operations) -> Iterator[str]:
             yield name.ljust(10) + inert(f"{title}: {cells}")
         if len(lines) > PRINTED:
             yield name.ljust(10) + f"and {len(lines) - PRINTED} more on the page"
-    for name, share in _top(found)[:PRINTED]:
-        yield "intents   " + inert(f"{name}: {_shared(share)}")
 
 
 def rate(estimate: Estimate, column: str) -> Cell:
@@ -150,6 +152,15 @@ def tool_lines(found: Operations) -> list[Line]:
             ],
         )
         for row in found.tools
+    ]
+
+
+def intent_lines(found: Operations) -> list[Line]:
+    """The most common intents; bars are drawn to the first."""
+    top = list(found.intents.items())[:SHOWN_INTENTS]
+    most = max((share.k or 0 for _, share in top), default=0) or 1
+    return [
+        Line(title=name, detail="", cells=[rate(share, "Share")], width=round(100 * (share.k or 0) / most)) for name, share in top
     ]
 
 
@@ -208,14 +219,6 @@ def _bounds(estimate: Estimate, unit: Unit) -> str:
     if low is None or high is None:
         return f"at most {high}" if low is None else f"at least {low}"
     return low if low == high else f"{low} – {high}"
-
-
-def _shared(share: Estimate) -> str:
-    return f"{form.quantity(share.value, 'share')} ({_bounds(share, 'share')}), {form.of_planned(share)}"
-
-
-def _top(found: Operations) -> list[tuple[str, Estimate]]:
-    return list(found.intents.items())[:SHOWN_INTENTS]
 
 
 def _parts(cell: Cell) -> tuple[str, str, str]:

@@ -203,7 +203,7 @@ def test_the_page_needs_nothing_from_outside(tmp_path: Path) -> None:
     render_operations(page_values(found, "here", None), tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!#)[^"]*"|url\(|@import|https?://', page)
-    assert page.count('<svg class="chart"') == 3
+    assert page.count('<svg class="chart"') == 2
 
 
 def test_headlines() -> None:
