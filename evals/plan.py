@@ -11,6 +11,9 @@ from evals.transcript import Visible
 from reports.records import Slot, SlotState, Stage
 
 
+FAULTS = "faults"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlannedPlay:
     """One card, one repeat, and the checks this target can show."""
@@ -37,12 +40,17 @@ class Plan:
 
 
 def plan_cards(cards: Sequence[Card], *, repeats: int, visible: Visible, llm: bool) -> Plan:
-    """Plan every card `repeats` times. Cards that require an LLM are left out, and listed, when `llm` is false."""
+    """Plan every card `repeats` times. Left out, and listed, are cards that require an LLM when `llm` is false, and cards with faults on a
+    target without sandboxes: it cannot be given any.
+    """
     hidden: dict[str, list[str]] = {}
     plays: list[PlannedPlay] = []
     for card in cards:
         if card.requires == "llm" and not llm:
             hidden.setdefault("requires: llm", []).append(card.id)
+            continue
+        if card.faults and not visible.state:
+            hidden.setdefault(FAULTS, []).append(card.id)
             continue
         checks = checks_for(card)
         shown = [check for check in checks if measurable(check, visible)]
@@ -89,6 +97,8 @@ def _why(name: str, ids: Sequence[str]) -> str:
     shown = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
     if name == "requires: llm":
         return f"{len(ids)} cards need a language model: {shown}"
+    if name == FAULTS:
+        return f"this target has no sandbox to plant faults in ({len(ids)} cards: {shown})"
     if name.startswith("judge:"):
         return f"no judge is named; give --judge MODEL ({len(ids)} cards: {shown})"
     return f"this target does not show what `{name}` needs ({len(ids)} cards: {shown})"

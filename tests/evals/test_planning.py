@@ -184,3 +184,10 @@ def test_the_shipped_pack_can_be_planned(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("ASSAY_MODEL", raising=False)
     said = run("--repeats", "2")
     assert "routing.accuracy" in said and "same answers every time" in said
+
+
+def test_cards_with_faults_are_listed_where_none_can_be_planted(make_card: MakeCard) -> None:
+    card = make_card(faults=[{"kind": "model_error"}])
+    hidden = plan_cards([card], repeats=1, visible=Visible(route=True, tools=True), llm=True)
+    assert not hidden.plays and "no sandbox" in hidden.not_measurable["faults"]
+    assert plan_cards([card], repeats=1, visible=Visible(state=True), llm=True).plays
