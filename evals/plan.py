@@ -10,7 +10,6 @@ from evals.evaluators.table import Check, checks_for, measurable
 from evals.transcript import Visible
 from reports.records import Slot, SlotState, Stage
 
-
 FAULTS = "faults"
 
 
