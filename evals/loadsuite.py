@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evals.cards import Card
+from evals.chaos import Restartable, aftermath
 from evals.errors import UsageError
 from evals.loading import load_metrics, loadable, paired_accuracy, score_samples, switching, write_script
 from evals.serving import Served, served_assistant
 from evals.suites import Progress, SuiteResult
 from evals.targets.opening import TargetSpec, private_environ
+from loadtests.campaign import read_json
 from loadtests.runner import LoadPlan, LoadResult, run_load
 from loadtests.runner import Progress as LoadProgress
+from loadtests.samples import read_samples
 from loadtests.script import read_script
 from loadtests.traffic import TrafficProfile, load_profile
 from loadtests.unloaded import play_unloaded
@@ -53,7 +56,9 @@ def run_load_suite(cards: Sequence[Card], run: LoadRun, progress: Progress) -> S
     if not played:
         raise UsageError(f"{run.profile}: content: no card of pack {run.pack} fits it; choose other content or another pack")
     write_script(played, script, pack=run.pack)
-    with _server(run, profile) as served:
+    with ExitStack() as stack:
+        chaos = stack.enter_context(_restartable(run, profile)) if profile.chaos is not None else None
+        served = chaos.served if chaos is not None else stack.enter_context(_server(run, profile))
         plan = LoadPlan(
             profile=profile,
             script=script,
@@ -61,13 +66,15 @@ def run_load_suite(cards: Sequence[Card], run: LoadRun, progress: Progress) -> S
             out_dir=run.folder / "load",
             server_pid=served.pid or None,
             seed=profile.seed,
-            progress=lambda seen: _report(run, progress, seen),
+            progress=_watcher(run, progress, profile, chaos),
+            killed_by_us=chaos is not None,
             workers=run.workers,
             model=run.target.rest.partition("#")[2],
             api_key_variable="OPENAI_API_KEY" if run.target.kind == "openai" else "",
         )
         result = run_load(plan)
-    return _result(result, played, profile, run)
+        extra = {} if chaos is None else {"chaos": _after(result, run, chaos)}
+    return _result(result, played, profile, run, extra)
 
 
 def _profile(run: LoadRun) -> TrafficProfile:
@@ -81,10 +88,33 @@ def _profile(run: LoadRun) -> TrafficProfile:
     return profile.model_copy(update={"transport": "openai"})
 
 
-def _report(run: LoadRun, progress: Progress, seen: LoadProgress) -> None:
-    progress("load", round(seen.t_s), round(seen.total_s))
-    if run.watch is not None:
-        run.watch(seen)
+def _restartable(run: LoadRun, profile: TrafficProfile) -> Restartable:
+    if run.target.kind != "inprocess":
+        raise UsageError(f"{run.profile}: chaos: only a server of our own can be killed; leave --target away")
+    environ = {**private_environ(run.environ, run.folder / "store-load"), "ASSAY_MODEL": profile.model}
+    return Restartable(["--pack", run.pack, "--sandboxes"], environ=environ, folder=run.folder)
+
+
+def _after(result: LoadResult, run: LoadRun, chaos: Restartable) -> dict[str, Any]:
+    zero = read_json(run.folder / "load" / "load" / "start.json")
+    if chaos.killed_at is None or zero is None:
+        return {}
+    script = read_script(run.folder / "script.jsonl")
+    killed_at_s = chaos.killed_at - zero["zero"]
+    return aftermath(list(read_samples(result.samples)), script, chaos.served.url, killed_at_s=killed_at_s).as_row()
+
+
+def _watcher(
+    run: LoadRun, progress: Progress, profile: TrafficProfile, chaos: Restartable | None
+) -> Callable[[LoadProgress], None]:
+    def watch(seen: LoadProgress) -> None:
+        progress("load", round(seen.t_s), round(seen.total_s))
+        if run.watch is not None:
+            run.watch(seen)
+        if chaos is not None and profile.chaos is not None:
+            chaos.kill_once(seen, profile.chaos.kill_at_s)
+
+    return watch
 
 
 def _server(run: LoadRun, profile: TrafficProfile) -> AbstractContextManager[Served]:
@@ -103,11 +133,13 @@ def _own_server(run: LoadRun, model: str, name: str) -> AbstractContextManager[S
     return served_assistant(["--pack", run.pack, "--sandboxes"], environ=environ, log=log)
 
 
-def _result(result: LoadResult, cards: Sequence[Card], profile: TrafficProfile, run: LoadRun) -> SuiteResult:
+def _result(
+    result: LoadResult, cards: Sequence[Card], profile: TrafficProfile, run: LoadRun, extra: Mapping[str, Any]
+) -> SuiteResult:
     samples = list(result.measured())
     slots = score_samples(samples, cards, ours=run.target.ours)
     scored = load_metrics(slots, samples, objective_s=profile.objectives.response_s, window_s=result.window_s)
-    tables: dict[str, Any] = dict(result.tables)
+    tables: dict[str, Any] = {**result.tables, "load": {**result.tables["load"], **extra}}
     if run.paired and slots and run.target.ours:
         tables["load"] = {**tables["load"], "paired": _paired(slots, cards, profile, run)}
     return SuiteResult(

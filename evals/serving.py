@@ -28,13 +28,13 @@ class Served:
 
 @contextmanager
 def served_assistant(
-    arguments: Sequence[str], *, environ: Mapping[str, str], log: Path, patience_s: float = 30.0
+    arguments: Sequence[str], *, environ: Mapping[str, str], log: Path, patience_s: float = 30.0, port: int | None = None
 ) -> Generator[Served]:
-    """Run `assay serve ARGUMENTS` on a free loopback port until the block ends.
+    """Run `assay serve ARGUMENTS` on a loopback port (default: a free one) until the block ends.
 
     Raises `TargetError` when it does not answer `/healthz` within `patience_s`; its output is in `log`.
     """
-    port = free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "evals.cli.main", "serve", "--port", str(port), *arguments]
     with log.open("wb") as output:

@@ -16,7 +16,7 @@ from assistant.wire import TurnRequest
 from loadtests.played import Played
 from loadtests.samples import OK
 from loadtests.sockets import SocketLine
-from loadtests.stream import READ_BYTES, SseSplitter, TurnClient, status_class
+from loadtests.stream import Body, SseSplitter, TurnClient, status_class
 from loadtests.traffic import Transport
 
 COMPLETIONS_PATH = "/chat/completions"
@@ -130,11 +130,11 @@ class CompletionLine:
         played.status = response.status
         if response.status != 200:
             return status_class(response.status)
-        splitter = SseSplitter()
+        splitter, body = SseSplitter(), Body(response)
         while (remaining := deadline - self.client.clock()) > 0:
             if connection.sock is not None:
                 connection.sock.settimeout(remaining)
-            data = response.read1(READ_BYTES)
+            data = body.read()
             now = self.client.clock()
             if not data:
                 return "stream_broken"

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from assistant.wire import DoneEvent, EventAdapter, MetaEvent, RestartEvent, TokenEvent, UsageEvent
 from loadtests.samples import OK
 
+_WORD_FIELDS = TokenEvent.model_fields.keys()
 Arrived = tuple[float, bytes]
 """When the bytes of an event were there, and its data."""
 
@@ -44,14 +45,16 @@ class Played:
         valid = True
         for number, (moment, data) in enumerate(arrived, start=1):
             try:
-                event = EventAdapter.validate_json(data)
-            except ValidationError:
+                plain = json.loads(data)
+                # Most events are words; the whole contract is checked on the others, a word's by hand at a fifth of the price.
+                event = None if _is_word(plain) else EventAdapter.validate_python(plain)
+            except (ValueError, ValidationError):
                 valid = False
                 continue
-            valid = valid and event.id == number
-            self.events.append(json.loads(data))
-            if isinstance(event, TokenEvent) and event.text:
-                words.append((moment, event.text))
+            valid = valid and plain["id"] == number
+            self.events.append(plain)
+            if event is None:
+                words.append((moment, plain["text"]))
             elif isinstance(event, RestartEvent):
                 words = []
             elif isinstance(event, MetaEvent):
@@ -79,3 +82,18 @@ class Played:
         if words:
             self.t_first, self.t_last = words[0][0], words[-1][0]
         self.gaps_s = [after - before for (before, _), (after, _) in pairwise(words)]
+
+
+def _is_word(plain: Any) -> bool:
+    """Whether this is a `token` event of the wire with text, field by field."""
+    return (
+        type(plain) is dict
+        and plain.keys() == _WORD_FIELDS
+        and plain["type"] == "token"
+        and type(plain["text"]) is str
+        and plain["text"] != ""
+        and type(plain["id"]) is int
+        and plain["id"] >= 1
+        and type(plain["t_s"]) in {float, int}
+        and plain["t_s"] >= 0
+    )

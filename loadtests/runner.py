@@ -56,7 +56,7 @@ class LoadPlan:
 
     `calibration_s` 0 skips the calibration (the run then says nothing about the client's floor). `workers` generator processes share the
     load (default: as many as the profile says). `model` and the name of the environment variable that holds the key are for
-    OpenAI-compatible targets.
+    OpenAI-compatible targets. `killed_by_us`: our own fault schedule kills the server, so its first process need not be there at the end.
     """
 
     profile: TrafficProfile
@@ -71,6 +71,7 @@ class LoadPlan:
     turn_path: str = TURN_PATH
     model: str = ""
     api_key_variable: str = ""
+    killed_by_us: bool = False
 
     @property
     def processes(self) -> int:
@@ -219,7 +220,7 @@ def _survived(plan: LoadPlan, samples: list[Sample]) -> bool | None:
     """Whether the target still answers; null when it never did."""
     if not any(sample.status is not None for sample in samples):
         return None
-    if plan.server_pid is not None and not alive(plan.server_pid):
+    if plan.server_pid is not None and not plan.killed_by_us and not alive(plan.server_pid):
         return False
     client = TurnClient(base_url=plan.base_url, timeout_s=5.0)
     connection = client.connection(5.0)

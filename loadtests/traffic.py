@@ -103,6 +103,12 @@ class Objectives(ProfileModel):
     ttft_s: Positive
 
 
+class Chaos(ProfileModel):
+    """Kill the server, which must be an own one, without warning `kill_at_s` seconds into the run, and start it again."""
+
+    kill_at_s: Positive
+
+
 class TrafficProfile(ProfileModel):
     """`max_in_flight` bounds open conversations: one that finds no slot waits, and its wait counts as latency.
 
@@ -124,6 +130,7 @@ class TrafficProfile(ProfileModel):
     transport: Transport = "sse"
     content: Content = Content()
     hold: Hold | None = None
+    chaos: Chaos | None = None
     canary: bool = False
     soak: bool = False
     workers: Annotated[int, Field(ge=1, le=64)] = 1

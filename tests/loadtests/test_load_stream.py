@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import socket
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from assistant.wire import TurnRequest
 from loadtests.played import Played
-from loadtests.stream import SseSplitter, TurnClient
+from loadtests.stream import Body, SseSplitter, TurnClient
 
 META = {"type": "meta", "wire_version": 1, "pack": "p", "thread_id": "t9", "turn_id": "u", "model": "m"}
 USAGE = {"type": "usage", "model": "m", "input_tokens": 1, "output_tokens": 7, "model_calls": 1, "cost_usd": None}
@@ -199,3 +200,36 @@ def test_a_prefix_of_the_address_leads_every_path():
     client = TurnClient(base_url="https://h:8443/assistant/", timeout_s=1.0)
     assert client.path("/v1/turns") == "/assistant/v1/turns"
     assert (client.connection(1.0).host, client.connection(1.0).port) == ("h", 8443)
+
+
+class Reads:
+    """A response whose connection hands over these bytes, read by read."""
+
+    def __init__(self, pieces, *, chunked=True):
+        self.chunked = chunked
+        self.fp = self
+        self.pieces = list(pieces)
+
+    def read1(self, _size):
+        return self.pieces.pop(0) if self.pieces else b""
+
+
+def whole(body):
+    parts = []
+    while part := body.read():
+        parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5, 7, 64, 10_000])
+def test_a_chunked_body_is_the_same_whatever_the_cuts(cut):
+    payloads = [b"x", b"data: a\r\n\r\n", b"y" * 300, b"\r\n"]
+    coded = b"".join(f"{len(part):x};note=1\r\n".encode() + part + b"\r\n" for part in payloads) + b"0\r\n\r\n"
+    assert whole(Body(Reads(coded[at : at + cut] for at in range(0, len(coded), cut)))) == b"".join(payloads)
+
+
+def test_a_body_that_ends_early_or_has_no_coding_ends():
+    assert whole(Body(Reads([b"5\r\nab"]))) == b"ab"
+    assert whole(Body(Reads([b"plain"], chunked=False))) == b"plain"
+    with pytest.raises(http.client.HTTPException):
+        whole(Body(Reads([b"zz\r\nab"])))
