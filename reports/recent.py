@@ -21,16 +21,21 @@ def earlier_runs(record: Record, history: History) -> list[Promotion]:
     return [run for _, run in sorted(dated, key=lambda pair: pair[0])]
 
 
-def recent_values(metric: str, record: Record, runs: Sequence[Promotion], *, window: int = WINDOW) -> list[float]:
-    """Values of `metric` in the last `window` of `runs` that are comparable with the record, in their order.
+def comparable_runs(metric: str, record: Record, runs: Sequence[Promotion]) -> list[Promotion]:
+    """Those of `runs` that measured `metric` comparably with the record, in their order.
 
     Comparable is what it is at the gate: every aspect that can change this metric is known and the same.
     """
     bound = describe_metric(metric).unit in ("seconds", "bytes", "per_second")
     aspects = needed_aspects(metric, machine_bound=bound, wanted=ASPECTS)
     here = fingerprint(record)
-    alike = [run for run in runs if metric in run.metrics and not mismatches(here, run.fingerprint, aspects)]
-    return [value for run in alike[-window:] if (value := run.metrics[metric].value) is not None]
+    return [run for run in runs if metric in run.metrics and not mismatches(here, run.fingerprint, aspects)]
+
+
+def recent_values(metric: str, record: Record, runs: Sequence[Promotion], *, window: int = WINDOW) -> list[float]:
+    """Values of `metric` in the last `window` comparable runs of `runs`."""
+    alike = comparable_runs(metric, record, runs)[-window:]
+    return [value for run in alike if (value := run.metrics[metric].value) is not None]
 
 
 def _moment(iso: str) -> datetime | None:

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from reports import compare_view as view
 from reports import drift_view
 from reports import format as form
+from reports.advice import advice
 from reports.compare import Comparison
 from reports.drift import LEAST_EFFECT, Drift
 from reports.failures import anchor, failures
@@ -19,7 +20,7 @@ from reports.gates.verdict import EXIT_CODES, Verdict, read_verdict
 from reports.history import HistoryError, Promotion, read_history
 from reports.index import index_runs
 from reports.junit import CardRepeats, clean, read_repeats, write_junit
-from reports.recent import earlier_runs, recent_values
+from reports.recent import comparable_runs, earlier_runs, recent_values
 from reports.records import Record, read_record, read_slots
 from reports.sections import sections
 from reports.views import VERDICT_ICONS, facts, gate_groups, gate_rows, slot_table, tally, ungated
@@ -127,6 +128,7 @@ def _values(folder: Path, record: Record, verdict: Verdict) -> dict[str, Any]:
         "tally": tally(rows),
         "failures": failures(folder, verdict, about),
         "sections": sections(record),
+        "advice": advice(record, comparable_runs("cards.pass_rate", record, earlier), {row.card for row in verdict.failures}),
         "ungated": ungated(record, verdict),
         "needs_llm": [card for card, row in about.items() if row.get("requires")],
         "known": [(card, row["known_issue"]) for card, row in about.items() if row.get("known_issue")],
