@@ -70,6 +70,10 @@ class SentenceEncoder:
         """One encoding per text, equal to `encode` of each."""
         return [self._encode(text) for text in texts]
 
+    def knows(self, word: str) -> bool:
+        """Whether `word`, in lower case, is a single token: then it is a common word and no slip of the keyboard."""
+        return self._tokenizer.token_to_id(word) is not None
+
     def _run(self, text: str) -> Encoding:
         ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
         outputs = self._session.run(["embedding", "features"], {"input_ids": ids})

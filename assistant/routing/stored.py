@@ -54,7 +54,7 @@ def head_digest(head: Head) -> str:
 def save_model(folder: Path, router: Router, data: TrainingData) -> ModelCard:
     """Write `head.npz`, `words.json`, then `model.json`, so that an unfinished folder has no card. Raises `ModelError`."""
     content = router.head.to_bytes()
-    words = (router.vocabulary or Vocabulary({})).to_bytes()
+    words = (router.vocabulary or Vocabulary({}, router.encoder.knows)).to_bytes()
     card = ModelCard(
         version=MODEL_VERSION,
         head=_digest(content[32:]),
@@ -88,21 +88,21 @@ def load_model(folder: Path, encoder: SentenceEncoder) -> tuple[Router, ModelCar
         raise ModelError(f"{folder / HEAD_FILE}: is absent, cut short or of another version; train it again")
     if head_digest(head) != card.head:
         raise ModelError(f"{folder / HEAD_FILE}: is not the head that {CARD_FILE} names ({card.head}); train it again")
-    return Router(head, encoder, vocabulary=_read_words(folder / WORDS_FILE, card)), card
+    return Router(head, encoder, vocabulary=_read_words(folder / WORDS_FILE, card, encoder)), card
 
 
 def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _read_words(path: Path, card: ModelCard) -> Vocabulary:
+def _read_words(path: Path, card: ModelCard, encoder: SentenceEncoder) -> Vocabulary:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); train the model again") from error
     if _digest(content) != card.words:
         raise ModelError(f"{path}: is not the vocabulary that {CARD_FILE} names ({card.words}); train it again")
-    return Vocabulary.from_bytes(content)
+    return Vocabulary.from_bytes(content, encoder.knows)
 
 
 def _read_card(path: Path) -> ModelCard:

@@ -30,7 +30,7 @@ def train_router(data: LabelledSet, encoder: SentenceEncoder, cache_dir: Path | 
         head = train([_utterance(row, data.level) for row in data.rows], encoder, RECIPE)
         if cached:
             write_atomically(cached, head.to_bytes())
-    return Router(head, encoder, vocabulary=Vocabulary.of(row.text for row in data.rows))
+    return Router(head, encoder, vocabulary=Vocabulary.of((row.text for row in data.rows), encoder.knows))
 
 
 def _utterance(row: Row, level: str) -> Utterance:
