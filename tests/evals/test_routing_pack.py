@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from evals.cli.routing import routing
 from evals.errors import UsageError
 from evals.routing.packs import PackRequest, measure_pack
 
@@ -55,3 +57,14 @@ def test_multi_turn_items_count_by_turn_and_by_item(measure):
     assert found["conversations"]["wrong"][0]["expected"] == "training"
     both = measure("b.jsonl", lines(TALK, SINGLE))
     assert both["accuracy"]["n"] == 1 and both["conversations"]["turns"]["n"] == 2
+
+
+@pytest.mark.slow
+def test_the_command_measures_a_pack_and_writes_its_page(tmp_path):
+    test = tmp_path / "talk.jsonl"
+    test.write_text(lines(TALK, WRONG))
+    page = tmp_path / "page.html"
+    done = CliRunner().invoke(routing, ["--pack", "qsr", "--test", str(test), "--report", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "conversations, turns" in done.stdout and "2 / 3" in done.stdout
+    assert "Conversations, items" in page.read_text()

@@ -19,6 +19,7 @@ from evals.routing.page import write_page
 from evals.routing.pairing import compare_results
 from evals.routing.perturbations import PERTURBATIONS, perturb
 from evals.routing.result import describe
+from evals.routing.words import result_lines
 
 LABELS = ["a", "b", "none"]
 
@@ -258,3 +259,24 @@ def test_the_page_of_a_perfect_router_without_probabilities(tmp_path):
     write_page(found, tmp_path / "page.html")
     html = (tmp_path / "page.html").read_text()
     assert "16 others are left out" in html and "tells no probabilities" in html and "Every text went" in html
+
+
+def test_a_terminal_shows_figures_warnings_and_what_was_not_measured():
+    found = {
+        "router": {"name": "python:x:y"},
+        "level": "intent",
+        "test": {"source": "t.jsonl", "n": 2},
+        "warnings": ["line 3: odd"],
+        **describe([judged("none", "none", confidence=None, scope=None)], [], ["a", "none"]),
+    }
+    said = "\n".join(result_lines(found))
+    assert "warning: line 3: odd" in said and "forced choice, in scope" in said and "not measured" in said
+    assert "out of scope, recall as decided" in said and "AUROC" not in said
+    trained = list(result_lines({"router": {"name": "head", "hash": "sha256:12"}, "warnings": []}))
+    assert trained == ["router        head sha256:12"]
+
+
+def test_a_comparison_shows_both_files(tmp_path):
+    first = result_file(tmp_path / "a.json", [True] * 8 + [False] * 12)
+    said = "\n".join(result_lines(compare_results(first, first)))
+    assert "a.json" in said and "broke 0, healed 0" in said and "two-sided p 1" in said
