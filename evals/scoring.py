@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from evals.transcript import Transcript, Turn
@@ -59,7 +60,13 @@ def _score(scores: Mapping[str, float], labels: Mapping[str, Mapping[str, str]],
     """Mean of card scores by the cards' weights, cards as units."""
     if not cards:
         return None
-    return weighted_mean([scores[card] for card in cards], [float(labels[card].get("weight", "1")) for card in cards])
+    mean = weighted_mean([scores[card] for card in cards], [float(labels[card].get("weight", "1")) for card in cards])
+    # The t interval knows nothing of the range of a score.
+    return replace(mean, low=_within(mean.low), high=_within(mean.high))
+
+
+def _within(bound: float | None) -> float | None:
+    return None if bound is None else min(1.0, max(0.0, bound))
 
 
 def turn_metrics(transcripts: Sequence[Transcript], *, faulted: frozenset[str]) -> Metrics:

@@ -42,3 +42,9 @@ def test_the_mean_weighs_cards_and_is_told_per_area_and_agent(make_card: MakeCar
     }
     assert describe_metric("cards.agent.safety.score").title == "Checks that pass, agent safety"
     assert describe_metric("cards.score").unit == "share"
+
+
+def test_the_bounds_of_a_score_stay_within_its_range(make_card: MakeCard) -> None:
+    cards = [make_card(id="good"), make_card(id="bad")]
+    score = card_metrics([*slots(cards[0], "pass", "pass"), *slots(cards[1], "pass", "fail")])["cards.score"]
+    assert score is not None and (score.low, score.high) == (0.0, 1.0)
