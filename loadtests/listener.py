@@ -64,7 +64,8 @@ class Recorder:
         now = self._campaign.clock()
         if now - self._told >= PROGRESS_EVERY_S:
             self._told = now
-            row = {"t_s": now, "done": self._done, "errors": self._errors}
+            row = {"t_s": now, "done": self._done, "errors": self._errors, "response_s": self._histograms["response_s"].as_json()}
+            row["in_flight"] = self._campaign.gauge[-1][1] if self._campaign.gauge else 0
             write_json(self._campaign.config.folder / f"progress-{self._campaign.worker}.json", row)
 
     def on_quitting(self, **_: object) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from loadtests.campaign import WorkerConfig, read_json, read_reports, write_json
 from loadtests.evidence import Evidence
+from loadtests.histogram import Histogram
 from loadtests.processes import calibration_server, locust_worker
 from loadtests.resources import Sampler, Usage, alive
 from loadtests.samples import Sample, read_samples
@@ -41,13 +42,20 @@ OVERTIME_S = 15.0
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a run is: seconds into `total_s` (drain not counted), measured turns ended of those planned, and how many failed."""
+    """How far a run is: seconds into `total_s` (drain not counted), measured turns ended of those planned, and how many failed.
+
+    `planned` is 0 in a closed loop, where no schedule says it. `in_flight` is the newest count; the quantiles are of the measured turns so far,
+    failed ones as infinite, null before the first.
+    """
 
     t_s: float
     total_s: float
     done: int
     planned: int
     errors: int
+    in_flight: int = 0
+    response_p50_s: float | None = None
+    response_p95_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +211,19 @@ def _exit_reason(workers: list[subprocess.Popen[bytes]], config: WorkerConfig) -
 def _progress(config: WorkerConfig, t_s: float, total_s: float, planned: int) -> Progress:
     rows = [row for number in range(config.workers) if (row := read_json(config.folder / f"progress-{number}.json")) is not None]
     done, errors = (sum(row[name] for row in rows) for name in ("done", "errors"))
-    return Progress(t_s=max(0.0, t_s), total_s=total_s, done=done, planned=planned, errors=errors)
+    responses = Histogram()
+    for row in rows:
+        responses.merge(Histogram.from_json(row["response_s"]))
+    return Progress(
+        t_s=max(0.0, t_s),
+        total_s=total_s,
+        done=done,
+        planned=planned,
+        errors=errors,
+        in_flight=sum(row["in_flight"] for row in rows),
+        response_p50_s=responses.quantile(0.50),
+        response_p95_s=responses.quantile(0.95),
+    )
 
 
 def _folders(out_dir: Path) -> tuple[Path, Path]:

@@ -7,14 +7,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from evals.catalog import load_cards, nearest
 from evals.cli.figures import figure
+from evals.cli.liveview import live_view
 from evals.cli.progress import progress_report
 from evals.errors import UsageError
 from evals.targets.opening import parse_target
@@ -50,9 +53,17 @@ def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: b
     path = traffic_profile(profile)
     folder = out or Path(tempfile.mkdtemp(prefix="assay-load-"))
     folder.mkdir(parents=True, exist_ok=True)
-    run = LoadRun(pack=pack, profile=path, target=parse_target(target_text), folder=folder, environ=os.environ, **options)
     try:
-        with progress_report() as progress:
+        with live_view(Console(stderr=True)) as watch, nullcontext(_unseen) if watch else progress_report() as progress:
+            run = LoadRun(
+                pack=pack,
+                profile=path,
+                target=parse_target(target_text),
+                folder=folder,
+                environ=os.environ,
+                watch=watch,
+                **options,
+            )
             result = run_load_suite(load_cards(Path("datasets") / pack / "scenarios"), run, progress)
     finally:
         if out is None:
@@ -67,6 +78,10 @@ def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: b
         for reason in result.broken:
             click.echo(f"invalid: {reason}")
     return 3 if result.broken else 0
+
+
+def _unseen(name: str, done: int, total: int) -> None:
+    """The live view shows more."""
 
 
 def beside(table: Mapping[str, Any]) -> str:
@@ -87,6 +102,12 @@ def beside(table: Mapping[str, Any]) -> str:
         lines.append(
             f"WebSockets opened / lost / failed  {row['opened']} / {row['lost']} / {row['failed']} of {row['planned']}, "
             f"ping p95 {_s(row['ping_rtt_p95_s'])}"
+        )
+    if table.get("chaos"):
+        chaos = table["chaos"]
+        lines.append(
+            f"killed at {_s(chaos['killed_at_s'])}                   lost {len(chaos['lost'])} of {chaos['accepted']} accepted turns, "
+            f"answered again after {_s(chaos['recovery_s'])}"
         )
     if "paired" in table:
         paired = table["paired"]

@@ -8,9 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from loadtests.runner import LoadPlan, LoadResult, run_load
+from loadtests.runner import LoadPlan, LoadResult, Progress, run_load
 from loadtests.traffic import Hold, TrafficProfile, Users, load_profile
 
 SHIPPED = Path(__file__).parents[2] / "datasets" / "traffic"
@@ -166,3 +167,19 @@ def test_shipped_profiles_run_in_short(wire_server, load, name):
     assert list(result.measured())
     assert ("soak.availability" in result.metrics) == (name == "soak")
     assert ("websockets.held" in result.metrics) == (name == "ws-hold")
+
+
+def test_a_killed_generator_makes_the_run_invalid_and_keeps_its_samples(wire_server, load):
+    """Two processes share the schedule; one is killed in the middle."""
+    killed: list[int] = []
+
+    def kill(seen: Progress) -> None:
+        if not killed and seen.done > 10:
+            workers = [child for child in psutil.Process().children() if "locust" in " ".join(child.cmdline())]
+            killed.append(workers[0].pid)
+            workers[0].kill()
+
+    result = load(wire_server(sandbox_status=201).url, profile(), workers=2, progress=kill)
+    (reason,) = result.broken
+    assert "ended with status -9" in reason
+    assert len(list(result.measured())) > 20
