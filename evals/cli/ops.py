@@ -43,14 +43,14 @@ def ops(source: str | None, out: Path | None, rules: Path | None, as_json: bool,
     source = source or _own_store()
     figures = rules is None or as_json or out is not None
     found, alerts = _read(source, rules, at, (figures, span))
+    if found is not None and (out is not None or not as_json):
+        _write_page(found, shown(source), alerts, out or PAGE)
     if as_json:
         from reports.ops_view import as_json as plain
 
         click.echo(json.dumps(plain(found, alerts), indent=1, allow_nan=False))
     elif found is not None and alerts is None:
         _show(found)
-    if found is not None and (out is not None or not as_json):
-        _write_page(found, shown(source), alerts, out or PAGE)
     return 0 if alerts is None else _tell(alerts, at, webhook)
 
 

@@ -77,8 +77,21 @@ def _files(path: Path) -> list[Path]:
 
 
 def _sqlite(file: Path) -> Engine:
-    uri = f"file:{quote(str(file.resolve()))}?mode=ro"
-    return create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
+    return create_engine("sqlite://", creator=lambda: _connect(file.resolve()), poolclass=NullPool)
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    uri = f"file:{quote(str(file))}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1")
+    except sqlite3.OperationalError:
+        connection.close()
+        if file.with_name(f"{file.name}-wal").exists():
+            raise
+        # A reader of a write-ahead log makes files beside the database, and this folder takes none: then nobody writes here either.
+        return sqlite3.connect(f"{uri}&immutable=1", uri=True)
+    return connection
 
 
 def _read(engine: Engine, now: datetime, since: datetime | None) -> list[StoredTurn]:

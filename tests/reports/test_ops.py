@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from evals.cli import main as entry
+from evals.errors import UsageError
 from reports.ops import OUTCOMES, operations
 from reports.ops_view import headline, page_values, text_lines
 from reports.render import render_operations
@@ -154,6 +158,36 @@ def test_postgresql_gives_the_same_figures_and_is_only_read(tmp_path: Path) -> N
         with engine.connect() as connection, pytest.raises(Exception, match="read-only"):
             connection.execute(text("DELETE FROM messages"))
         engine.dispose()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody may write into `folder`, not even this process when it is root's."""
+    folder.chmod(0o555)
+    root = os.geteuid() == 0
+    try:
+        if root:
+            os.seteuid(65534)
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+def test_a_store_in_a_folder_that_cannot_be_written() -> None:
+    with TemporaryDirectory() as name:
+        folder, path = Path(name), Path(name) / "assay.db"
+        store(path, [turn(60)])
+        open_store = sqlite3.connect(path)
+        open_store.execute("PRAGMA journal_mode=WAL")
+        open_store.close()
+        path.chmod(0o444)
+        with locked(folder):
+            assert len(read_turns(name, now=NOW)) == 1
+        (folder / "assay.db-wal").write_bytes(b"half a log")
+        with locked(folder), pytest.raises(UsageError, match="no turns can be read from"):
+            read_turns(name, now=NOW)
 
 
 def test_the_command_shows_writes_and_tells_json(tmp_path: Path, assay: Callable) -> None:
