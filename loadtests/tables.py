@@ -57,6 +57,8 @@ def tables(evidence: Evidence) -> dict[str, Any]:
         "service_s": _quantiles([value for sample in measured if (value := service_s(sample)) is not None]),
         "tpot_s": _quantiles([value for sample in measured if (value := tpot_s(sample)) is not None]),
         "generator_cpu": generator_cpu(evidence),
+        "generator_peak_bytes": max((usage.memory_bytes for usage in evidence.generator), default=None),
+        "generator_peak_fds": max((usage.fds for usage in evidence.generator), default=None),
         "server": [asdict(usage) for usage in evidence.server],
         "send_delay_s": _quantiles([lag for sample in measured if (lag := send_delay_s(sample)) is not None]),
         "stutter_p95_s": evidence.histogram("stutter_s").quantile(0.95) if evidence.workers else None,

@@ -53,13 +53,17 @@ def broken(evidence: Evidence) -> list[str]:
 
 def own_lags(evidence: Evidence) -> list[float]:
     """Seconds by which the client alone delayed each measured conversation: before it was taken up, and between having its slot and
-    sandbox and sending."""
+    sandbox and sending. In a closed loop, where conversations outlast the window, also each later turn: nothing but the client stands
+    between the end of its thought and its sending."""
     sent = {sample.session: sample.t_send for sample in evidence.measured if sample.turn == 1}
     lags: list[float] = []
     for row in evidence.started:
         t_send, t_ready = sent.get(row["session"]), row["t_ready"]
         after = max(0.0, t_send - t_ready) if t_send is not None and t_ready is not None else 0.0
         lags.append(max(0.0, row["t_taken"] - row["t_plan"]) + after)
+    if evidence.closed:
+        later = [sample for sample in evidence.measured if sample.turn > 1]
+        lags += [max(0.0, sample.t_send - sample.t_plan) for sample in later if sample.t_send is not None]
     return lags
 
 

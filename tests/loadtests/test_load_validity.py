@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loadtests.traffic import ThinkTime, Users
 from loadtests.validity import broken, generator_cpu, little, own_lags
 
 
@@ -113,3 +114,17 @@ def test_one_conversation_has_no_rate_to_check(planted, reasons):
     gauge = [(step / 10, int(step < 5), 0) for step in range(100)]
     changes: dict[str, Any] = {"sessions": alone, "samples": [planted.sample(0)]}
     assert reasons(reports=[planted.report(sessions=[planted.row(0)], gauge=gauge)], **changes) == []
+
+
+def closed(planted, late_s: float):
+    arrivals = Users(pattern="closed", users=10, duration_s=10)
+    profile = planted.profile.model_copy(update={"arrivals": arrivals, "think": ThinkTime(median_s=1)})
+    samples = [planted.sample(n, turn=2, t_send=0.1 * (n + 1) + late_s) for n in range(100)]
+    report = planted.report(sessions=[], due=100)
+    return planted.evidence(profile=profile, sessions=[], samples=samples, reports=[report])
+
+
+def test_users_of_a_closed_loop_have_no_rate_to_keep_but_a_lag(planted):
+    assert broken(closed(planted, 0.001)) == []
+    (reason, *_) = broken(closed(planted, 0.08))
+    assert "late in the median" in reason
