@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -93,6 +94,12 @@ books:
 PASSAGE = Passage(
     document="fees", passage="late", title="Fees", heading="Late", text="Late books cost 10 cents a day.", version=1, score=0.5
 )
+
+
+@pytest.fixture(scope="session")
+def machine_cache() -> Path:
+    """What set-up keeps on this machine, named by its sources: the encoder's graph, the router and the vectors of the shipped pack."""
+    return Settings.from_environ(os.environ).cache_dir
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ QUESTIONS = Path(__file__).parent / "data" / "retrieval_questions.jsonl"
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return SentenceEncoder.load(cache_dir=tmp_path_factory.mktemp("evidence-encoder"))
+def encoder(machine_cache):
+    return SentenceEncoder.load(cache_dir=machine_cache)
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +131,8 @@ def test_passages_are_read_from_a_list_or_a_mapping_that_holds_one():
 
 
 @pytest.fixture(scope="module")
-def library(encoder, tmp_path_factory):
-    library = Library.load(PACK, encoder, tmp_path_factory.mktemp("evidence-library"))
+def library(encoder, machine_cache):
+    library = Library.load(PACK, encoder, machine_cache)
     yield library
     library.close()
 

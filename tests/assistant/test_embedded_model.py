@@ -79,8 +79,8 @@ PASSAGES = [
 
 
 @pytest.fixture(scope="session")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> SentenceEncoder:
-    return SentenceEncoder.load(cache_dir=tmp_path_factory.mktemp("encoder"))
+def encoder(machine_cache: Path) -> SentenceEncoder:
+    return SentenceEncoder.load(cache_dir=machine_cache)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,8 +30,8 @@ from assistant.models.embedded.toolbook import Parameter, ToolCard, read_card
 
 
 @pytest.fixture(scope="module")
-def similarity(tmp_path_factory: pytest.TempPathFactory) -> Similarity:
-    return Similarity(SentenceEncoder.load(cache_dir=tmp_path_factory.mktemp("encoder")))
+def similarity(machine_cache: Path) -> Similarity:
+    return Similarity(SentenceEncoder.load(cache_dir=machine_cache))
 
 
 def parameter(name: str, kind: str = "string", **more: Any) -> Parameter:

@@ -33,7 +33,7 @@ def independent_forward(tensors, tokens, *, heads):
         return scaled * tensors[f"{name}.LayerNorm.weight"] + tensors[f"{name}.LayerNorm.bias"]
 
     def dense(value, name):
-        return value @ tensors[f"{name}.weight"].T.astype(np.float64) + tensors[f"{name}.bias"]
+        return value @ np.asarray(tensors[f"{name}.weight"], dtype=np.float64).T + tensors[f"{name}.bias"]
 
     table = "embeddings.{}_embeddings.weight"
     count = len(tokens)
@@ -110,7 +110,7 @@ def tiny(tmp_path):
 
 def test_recorded_vectors_come_from_an_independent_forward_pass(reference):
     files = weights.locate(None)
-    tensors = load_file(files.folder / "model.safetensors")
+    tensors = {name: value.astype(np.float64) for name, value in load_file(files.folder / "model.safetensors").items()}
     tokenizer = Tokenizer.from_file(str(files.folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(64)

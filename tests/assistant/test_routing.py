@@ -382,8 +382,8 @@ def test_no_word_of_a_pack_is_in_the_code():
 
 
 @pytest.fixture(scope="module")
-def shipped(encoder, cache):
-    return Router.load(PACK, encoder, cache)
+def shipped(machine_cache):
+    return Router.load(PACK, SentenceEncoder.load(cache_dir=machine_cache), machine_cache)
 
 
 @pytest.mark.slow
