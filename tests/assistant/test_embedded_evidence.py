@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from assistant.agents.knowledge import citations
-from assistant.encoder import SentenceEncoder
+from assistant.encoder import KnownTexts, SentenceEncoder
 from assistant.knowledge import Library
-from assistant.models.embedded.evidence import MAX_SENTENCES, Answer, Asked, Evidence, Source, read_sources
+from assistant.models.embedded.evidence import MAX_SENTENCES, Answer, Asked, Evidence, Source, passage_texts, read_sources
 from assistant.models.embedded.similarity import Similarity
 
 PACK = Path(__file__).parents[2] / "assistant" / "packs" / "qsr" / "knowledge"
@@ -24,8 +25,9 @@ def encoder(machine_cache):
 
 
 @pytest.fixture(scope="module")
-def evidence(encoder):
-    return Evidence(Similarity(encoder))
+def evidence(encoder, library, machine_cache):
+    texts = passage_texts([asdict(passage) for passage in library.passages])
+    return Evidence(Similarity(KnownTexts(encoder, texts, machine_cache)))
 
 
 def source(passage: str, heading: str, *sentences: str) -> Source:
