@@ -77,10 +77,17 @@ def _search(profile: Path, folder: Path, options: dict[str, Any], *, quiet: bool
         turns=options["turns"],
     )
     cards = load_cards(Path("datasets") / options["pack"] / "scenarios")
-    if not quiet:
-        click.echo(HEAD)
+    shown: list[str] = []
+
+    def tell(step: Step[RateResult]) -> None:
+        if quiet:
+            return
+        for line in ([] if shown else [HEAD]) + [row(step)]:
+            shown.append(line)
+            click.echo(line)
+
     with progress_report() as progress:
-        return find_capacity(cards, run, progress, lambda step: None if quiet else click.echo(row(step)))
+        return find_capacity(cards, run, progress, tell)
 
 
 HEAD = f"{'turns/s':>8}  {'verdict':<12} {'correct/s':>9} {'p95':>8} {'TTFT p95':>9} {'errors':>7} {'CPU':>5}  why"
