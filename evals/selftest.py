@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from evals.cards import Card
+from evals.catalog import nearest
+from evals.errors import UsageError
 from evals.experiment import judge
 from evals.mutation import Mutant, cards_meeting, mutants
 from evals.plan import PlannedPlay, plan_cards
@@ -35,8 +37,13 @@ class Trial:
     shows: str = ""
 
 
-async def run_mutants(cards: Sequence[Card], pack: str, environ: Mapping[str, str], progress: Progress) -> list[Trial]:
-    """Play the cards as they are, then each mutant on the cards that meet it, until one notices."""
+async def run_mutants(
+    cards: Sequence[Card], pack: str, environ: Mapping[str, str], progress: Progress, *, faults: Sequence[str] = ()
+) -> list[Trial]:
+    """Play the cards as they are, then each mutant on the cards that meet it, until one notices.
+
+    `faults` names the mutants to plant; none named, all are. Raises `UsageError` for a name that these cards do not meet.
+    """
     with tempfile.TemporaryDirectory(prefix="assay-mutants-") as scratch:
         folder = Path(scratch)
         source = load_pack(pack, private_environ(environ, folder / "store"), now=CARD_CLOCK)
@@ -46,7 +53,7 @@ async def run_mutants(cards: Sequence[Card], pack: str, environ: Mapping[str, st
             transcripts = [await target.play(play.card, 0) for play in plan.plays]
         sound = {p.card.id: p for p, t in zip(plan.plays, transcripts, strict=True) if _noticed(p, t) == ""}
         kept = [transcript for transcript in transcripts if transcript.card in sound]
-        planned = mutants(source.pack, kept)
+        planned = _chosen(mutants(source.pack, kept), faults)
         before = {transcript.card: transcript for transcript in kept}
         trials: list[Trial] = []
         for number, mutant in enumerate(planned, start=1):
@@ -54,6 +61,14 @@ async def run_mutants(cards: Sequence[Card], pack: str, environ: Mapping[str, st
             trials.append(await _try(mutant, meeting, source, folder / str(number)))
             progress("mutants", number, len(planned))
     return trials
+
+
+def _chosen(planned: list[Mutant], faults: Sequence[str]) -> list[Mutant]:
+    known = [mutant.name for mutant in planned]
+    unknown = [name for name in faults if name not in known]
+    if unknown:
+        raise UsageError("\n".join(f"no planted fault `{name}`{nearest(name, known)}" for name in unknown))
+    return [mutant for mutant in planned if not faults or mutant.name in faults]
 
 
 def _scripted(cards: Sequence[Card]) -> list[Card]:

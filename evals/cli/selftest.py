@@ -23,6 +23,7 @@ SEED = 20261112
 @click.command()
 @click.option("--pack", default="qsr", show_default=True)
 @click.option("--card", "only", multiple=True, help="Only the faults that this card meets; may be repeated.")
+@click.option("--fault", "faults", multiple=True, help="Only this planted fault; may be repeated.")
 @click.option(
     "--at-least",
     default=0.9,
@@ -35,7 +36,7 @@ SEED = 20261112
 )
 @click.option("--draws", type=click.IntRange(20, 5000), default=100, show_default=True, help="With --gate: draws of each case.")
 @click.option("--json", "as_json", is_flag=True)
-def selftest(pack: str, only: tuple[str, ...], at_least: float, as_json: bool, **gate: Any) -> int:
+def selftest(pack: str, only: tuple[str, ...], faults: tuple[str, ...], at_least: float, **others: Any) -> int:
     """Plant faults in tools, knowledge and prompts one by one and count those the cards notice.
 
     With --gate: draw the evidence of a finished run anew, unchanged and with planted regressions, and count false alarms and misses;
@@ -44,15 +45,17 @@ def selftest(pack: str, only: tuple[str, ...], at_least: float, as_json: bool, *
     \b
     Example:
       assay selftest --pack qsr
+      assay selftest --card quat-mix-strength --fault "knowledge:sanitizer-concentrations:wrong unit"
       assay selftest --gate runs/20260615-020000-nightly
     """
-    if gate["run"]:
-        return _gate(gate["run"], gate["draws"], as_json=as_json)
+    as_json = bool(others["as_json"])
+    if others["run"]:
+        return _gate(others["run"], others["draws"], as_json=as_json)
     from evals.selftest import run_mutants
 
     cards = choose_cards(load_cards(Path("datasets") / pack / "scenarios"), ids=only)
     with progress_report() as progress:
-        trials = asyncio.run(run_mutants(cards, pack, os.environ, progress))
+        trials = asyncio.run(run_mutants(cards, pack, os.environ, progress, faults=faults))
     fates = Counter(trial.fate for trial in trials)
     shown = fates["caught"] + fates["survived"]
     if as_json:

@@ -12,12 +12,22 @@ import pytest
 
 from evals.catalog import load_cards
 from evals.cli import main as entry
+from evals.errors import UsageError
 from evals.mutation import missing_step, wrong_figure, wrong_unit
 from evals.selftest import Trial, first_change, run_mutants
 from evals.transcript import ToolCall, Transcript, Turn, Visible
 
 ROOT = Path(__file__).resolve().parents[2]
 CARDS = ("quat-mix-strength", "shift-add-asks-for-hours")
+CAUGHT = (
+    "tool:add_shift:wrong figure",
+    "tool:add_shift:wrong row",
+    "tool:add_shift:swallowed write",
+    "knowledge:sanitizer-concentrations:wrong unit",
+    "prompt:add_shift:described as nothing",
+    "prompt:operations:another day",
+)
+IDLE, SURVIVING = "tool:add_shift:wrong unit", "prompt:operations:emptied"
 
 
 @pytest.fixture(autouse=True)
@@ -28,21 +38,12 @@ def _in_project(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def trials() -> dict[str, Trial]:
     cards = [card for card in load_cards(ROOT / "datasets/qsr/scenarios") if card.id in CARDS]
-    found = asyncio.run(run_mutants(cards, "qsr", os.environ, lambda name, done, total: None))
+    faults = (*CAUGHT, IDLE, SURVIVING)
+    found = asyncio.run(run_mutants(cards, "qsr", os.environ, lambda name, done, total: None, faults=faults))
     return {trial.mutant: trial for trial in found}
 
 
-@pytest.mark.parametrize(
-    "mutant",
-    [
-        "tool:add_shift:wrong figure",
-        "tool:add_shift:wrong row",
-        "tool:add_shift:swallowed write",
-        "knowledge:sanitizer-concentrations:wrong unit",
-        "prompt:add_shift:described as nothing",
-        "prompt:operations:another day",
-    ],
-)
+@pytest.mark.parametrize("mutant", CAUGHT)
 def test_a_planted_fault_is_caught_by_a_card_that_is_named(trials: dict[str, Trial], mutant: str) -> None:
     trial = trials[mutant]
     assert trial.fate == "caught", trial.shows
@@ -50,8 +51,8 @@ def test_a_planted_fault_is_caught_by_a_card_that_is_named(trials: dict[str, Tri
 
 
 def test_a_fault_that_changes_nothing_is_idle_and_one_that_only_shows_says_where(trials: dict[str, Trial]) -> None:
-    assert trials["tool:add_shift:wrong unit"].fate == "idle"
-    survivor = trials["prompt:operations:emptied"]
+    assert trials[IDLE].fate == "idle"
+    survivor = trials[SURVIVING]
     assert survivor.fate == "survived"
     assert survivor.shows.startswith("shift-add-asks-for-hours turn 2 calls: ")
 
@@ -91,14 +92,20 @@ def test_text_operators_change_what_they_name_and_nothing_else() -> None:
     assert missing_step("Stop.") == "Stop."
 
 
+def test_a_fault_that_these_cards_do_not_meet_is_a_usage_error() -> None:
+    cards = [card for card in load_cards(ROOT / "datasets/qsr/scenarios") if card.id == CARDS[1]]
+    with pytest.raises(UsageError, match="no planted fault `tool:add_shft:wrong row`; did you mean `tool:add_shift:wrong row`"):
+        asyncio.run(run_mutants(cards, "qsr", os.environ, lambda name, done, total: None, faults=["tool:add_shft:wrong row"]))
+
+
 @pytest.mark.parametrize(("share", "code"), [("0.5", 0), ("0.6", 1)])
 def test_the_command_fails_when_too_few_faults_are_caught(
     share: str, code: int, trials: dict[str, Trial], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    survivor, caught = trials["prompt:operations:emptied"], trials["prompt:operations:another day"]
+    survivor, caught = trials[SURVIVING], trials["prompt:operations:another day"]
 
-    async def played(*_: object) -> list[Trial]:
-        return [survivor, caught, trials["tool:add_shift:wrong unit"]]
+    async def played(*_: object, **__: object) -> list[Trial]:
+        return [survivor, caught, trials[IDLE]]
 
     monkeypatch.setattr("evals.selftest.run_mutants", played)
     arguments = ["selftest", "--card", CARDS[1], "--at-least", share]
