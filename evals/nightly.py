@@ -1,4 +1,4 @@
-"""What a night does beside its release: which runs have had their time, when the next one begins, who is told."""
+"""What a night does beside its release: which runs have had their time, and when the next one begins."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from datetime import datetime, timedelta
 from datetime import time as clock_time
 from pathlib import Path
 
-import httpx2
-
-from evals.errors import EvidenceError
 from reports.history import read_history
 from reports.records import RecordError, read_record
-
-TIMEOUT_S = 10.0
-ATTEMPTS = 2
 
 
 def expired(runs: Path, keep: int) -> list[Path]:
@@ -45,18 +39,3 @@ def next_start(at: clock_time, now: datetime) -> datetime:
     """The next moment after `now` at which the clock, in the zone of `now`, shows `at`."""
     today = now.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
     return today if today > now else today + timedelta(days=1)
-
-
-def post(url: str, text: str) -> None:
-    """Send `{"text": ...}`, as Slack, Mattermost and Teams take it. Raises `EvidenceError` without the address, which is a secret."""
-    reason = ""
-    for _ in range(ATTEMPTS):
-        try:
-            response = httpx2.post(url, json={"text": text}, timeout=TIMEOUT_S)
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-            reason = type(error).__name__
-            continue
-        if response.is_success:
-            return
-        reason = f"HTTP {response.status_code}"
-    raise EvidenceError(f"the webhook did not take the message ({reason}); check the address in its environment variable")

@@ -81,15 +81,17 @@ def _tidy(keep: int) -> None:
 
 
 def _tell(folder: Path, crept: int, webhook: str) -> None:
-    from evals.nightly import post
+    from evals.webhook import post_json
     from reports.announce import chat_text
     from reports.gates.verdict import read_verdict
     from reports.records import read_record
 
     record, verdict = read_record(folder / "record.json"), read_verdict(folder / "verdict.json")
     text = chat_text(verdict, pack=record.pack, commit=record.provenance.commit, link=str(folder / "report.html"))
+    if crept:
+        text = f"{text}\n{crept} metrics crept over the nights: drift.html"
     try:
-        post(webhook, f"{text}\n{crept} metrics crept over the nights: drift.html" if crept else text)
+        post_json(webhook, {"text": text})  # as Slack, Mattermost and Teams take it
     except AssayError as error:
         # The night is measured and kept; that nobody could be told changes no verdict.
         click.echo(f"assay: {error}", err=True)
