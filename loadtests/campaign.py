@@ -57,8 +57,9 @@ class WorkerReport:
 
     `sessions`: one row per conversation taken up (`session phase t_plan t_taken waited t_ready`); `t_ready` is when its slot and
     sandbox were there, null if never. `gauge`: rows of (seconds, turns in flight, open conversations). `calibration`: client floor, or null.
-    `histograms`: metric name to `Histogram.as_json`, measured turns only. `due`: measured turns that fell due. `held`: what became of held
-    connections (see `holding.Held`), or null.
+    `histograms`: metric name to `Histogram.as_json`, measured turns only. `due`: measured turns that fell due. `turn_seconds`: seconds that
+    turns spent in flight inside the measured window, null when they were not counted. `held`: what became of held connections (see
+    `holding.Held`), or null.
     """
 
     worker: int
@@ -68,6 +69,7 @@ class WorkerReport:
     calibration: dict[str, Any] | None
     histograms: dict[str, dict[str, Any]]
     due: int = 0
+    turn_seconds: float | None = None
     held: dict[str, Any] | None = None
 
     def write(self, folder: Path) -> Path:

@@ -34,6 +34,9 @@ class Playing(Protocol):
     def due(self) -> int: ...
 
     @property
+    def turn_seconds(self) -> float: ...
+
+    @property
     def held(self) -> dict[str, Any] | None: ...
 
     @property
@@ -82,6 +85,7 @@ class Recorder:
             calibration=None if campaign.floor is None else asdict(campaign.floor),
             histograms={name: histogram.as_json() for name, histogram in self._histograms.items()},
             due=campaign.due,
+            turn_seconds=campaign.turn_seconds,
             held=campaign.held,
         )
         report.write(campaign.config.folder)

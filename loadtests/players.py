@@ -12,6 +12,7 @@ from gevent.lock import BoundedSemaphore
 
 from loadtests.campaign import WorkerConfig
 from loadtests.conversing import Clock, Conversing, Record
+from loadtests.flight import Flight
 from loadtests.lines import Endpoint, Line
 from loadtests.prompts import mark
 from loadtests.samples import Sample
@@ -30,7 +31,6 @@ class Players:
 
     def __init__(self, config: WorkerConfig, endpoint: Endpoint, sandboxes: Sandboxes, record: Record) -> None:
         self.started: list[dict[str, Any]] = []
-        self.in_flight = 0
         self.open = 0
         self.due = 0
         self._measured = 0
@@ -38,6 +38,8 @@ class Players:
         self._profile = config.profile
         self._endpoint = endpoint
         self._clock: Clock = endpoint.clock
+        start = config.profile.warmup_s
+        self.flight = Flight(self._clock, (start, start + config.profile.arrivals.duration_s))
         self._sandboxes = sandboxes
         self._record = self._counted(record)
         self._slots = BoundedSemaphore(max(1, config.profile.max_in_flight // config.workers))
@@ -57,14 +59,14 @@ class Players:
         """One conversation of the schedule; it waits for a slot, and its wait counts."""
         row = self._taken(session)
         conversation = self._conversing(session)
-        self.in_flight += 1
+        self.flight.enter()
         try:
             with self._slots, self._line() as line:
                 self._play_turns(conversation, line, row)
         except gevent.GreenletExit:
             conversation.censor()
         finally:
-            self.in_flight -= not conversation.thinking
+            self._land(conversation)
 
     def play_user(self, user: int, t_start: float, script: list[Conversation]) -> None:
         """One user of a closed loop: conversation after conversation, thinking in between, until the greenlet is killed."""
@@ -82,14 +84,14 @@ class Players:
         try:
             gevent.sleep(max(0.0, t_plan - self._clock()))
             conversation.thinking = False
-            self.in_flight += 1
+            self.flight.enter()
             with self._line() as line:
                 self._play_turns(conversation, line, self._taken(session))
         except gevent.GreenletExit:
             conversation.censor()
             raise
         finally:
-            self.in_flight -= not conversation.thinking
+            self._land(conversation)
             making.kill(block=False)
         return conversation.t_plan
 
@@ -135,12 +137,18 @@ class Players:
                 conversation.refuse(turn)
             if think_s > 0:
                 self._think(conversation, think_s)
+        self._land(conversation)
+
+    def _land(self, conversation: Conversing) -> None:
+        """No turn of the conversation is in flight from here on; closing its connection is no part of one."""
+        if not conversation.thinking:
+            conversation.thinking = True
+            self.flight.leave()
 
     def _think(self, conversation: Conversing, think_s: float) -> None:
         """The next turn's intended start is the end of the one before, plus the thought."""
-        self.in_flight -= 1
-        conversation.thinking = True
+        self._land(conversation)
         conversation.t_plan += think_s
         gevent.sleep(max(0.0, conversation.t_plan - self._clock()))
         conversation.thinking = False
-        self.in_flight += 1
+        self.flight.enter()

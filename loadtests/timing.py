@@ -10,7 +10,7 @@ import math
 
 from loadtests.samples import Sample
 
-METRIC_SCHEMA_VERSION = 1
+METRIC_SCHEMA_VERSION = 2
 """Rises when a definition below changes; numbers of two versions do not compare."""
 
 DEFINITIONS: dict[str, str] = {
@@ -22,7 +22,7 @@ DEFINITIONS: dict[str, str] = {
     "tpot_s": "(last word minus first word) / (output tokens - 1), two tokens or more, answered turns only",
     "stutter_s": "longest gap between two consecutive words of one turn",
     "gap_s": "time between two consecutive words of one turn, every gap of every measured turn; from merged histograms, within 1 %",
-    "in_flight": "turns due and not ended, counted ten times a second; by Little's law it is the sum of the turns' durations / window",
+    "in_flight": "turns due and not ended, integrated over the measured window; by Little's law it is the sum of the turns' durations / window",
     "floor_adjusted": "p95 of answered turns minus the median that the client itself adds to a calibration turn; shown beside the raw one",
     "availability": "planned measured turns that were answered / planned measured turns, over a long run",
     "leaks": "turns in whose answer or events the mark of another conversation appears",

@@ -83,6 +83,10 @@ class Campaign:
         return self.players.due
 
     @property
+    def turn_seconds(self) -> float:
+        return self.players.flight.turn_seconds
+
+    @property
     def held(self) -> dict[str, Any] | None:
         return None if self.holder is None else self.holder.held.as_json()
 
@@ -125,7 +129,7 @@ class Campaign:
 
     def _sample_gauge(self) -> None:
         while True:
-            self.gauge.append((self.clock(), self.players.in_flight, self.players.open))
+            self.gauge.append((self.clock(), self.players.flight.now, self.players.open))
             gevent.sleep(GAUGE_S)
 
     def _calibrate(self, url: str) -> Floor:
@@ -197,7 +201,14 @@ class OpenArrivals(User):
     def drive(self) -> None:
         if not self.campaign.finished:
             self.campaign.run(self._record)
+            self._let_go()
         gevent.sleep(3600)
+
+    def _let_go(self) -> None:
+        """End Locust's shape at once; by itself it looks only once a second whether the campaign is over."""
+        runner = self.environment.runner
+        if runner is not None and runner.shape_greenlet is not None:
+            runner.shape_greenlet.kill(block=False)
 
     def _record(self, sample: Sample, gaps_s: list[float]) -> None:
         end = sample.t_done if sample.t_done is not None else self.campaign.clock()

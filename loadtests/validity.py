@@ -22,12 +22,13 @@ RATE_SLACK_S = 0.05
 BUSY_CPU = 0.80
 LITTLE_TOLERANCE = 0.05
 LITTLE_SLACK = 0.5
-"""Turns in flight that sampling alone may be off by, where few are in flight."""
+"""Turns in flight that may be missing where few are: what a client that keeps its limit of 10 ms of lag misses at 50 turns a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Little:
-    """Little's law over the measured window: turns in flight as counted, and as the samples' durations imply."""
+    """Little's law over the measured window: turns in flight as the client counted them from coming to going, and as the samples'
+    durations imply. Both are exact over one window, so they differ by the client's lag and by turns that left no sample."""
 
     counted: float | None
     implied: float
@@ -141,15 +142,10 @@ def generator_cpu(evidence: Evidence) -> float | None:
 
 def little(evidence: Evidence) -> Little:
     start, end = evidence.window
-    counts = [_gauge_mean(report.gauge, start, end) for report in evidence.workers]
-    known = [count for count in counts if count is not None]
+    known = [report.turn_seconds for report in evidence.workers if report.turn_seconds is not None]
     implied = sum(_overlap(sample, start, end) for sample in evidence.samples) / (end - start)
-    return Little(counted=sum(known) if known and len(known) == len(evidence.reports) else None, implied=implied)
-
-
-def _gauge_mean(gauge: Sequence[tuple[float, int, int]], start: float, end: float) -> float | None:
-    inside = [in_flight for t_s, in_flight, _ in gauge if start <= t_s < end]
-    return fmean(inside) if inside else None
+    whole = bool(known) and len(known) == len(evidence.reports)
+    return Little(counted=sum(known) / (end - start) if whole else None, implied=implied)
 
 
 def _overlap(sample: Sample, start: float, end: float) -> float:

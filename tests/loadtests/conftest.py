@@ -80,6 +80,7 @@ def report(**changes: Any) -> WorkerReport:
         "sandboxes": True,
         "sessions": [row(session) for session in range(100)],
         "gauge": [(step / 10, min(5, step), min(5, step)) for step in range(105)],
+        "turn_seconds": 50.0,
         "calibration": calibration,
         "histograms": {"stutter_s": {"unit_s": 1e-6, "sub_buckets": 64, "infinite": 0, "counts": {}}},
     }

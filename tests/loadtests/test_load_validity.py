@@ -68,10 +68,11 @@ def test_a_busy_generator_is_refused(planted, reasons):
 
 
 def test_turns_in_flight_that_do_not_add_up_are_refused(planted, reasons):
-    gauge = [(step / 10, 9, 9) for step in range(100)]
-    (reason,) = reasons(reports=[planted.report(gauge=gauge)])
-    assert "Little's law" in reason
-    (reason,) = reasons(reports=[planted.report(gauge=[])])
+    (reason,) = reasons(reports=[planted.report(turn_seconds=90.0)])
+    assert "9.00 were counted" in reason and "Little's law" in reason
+    (reason,) = reasons(samples=[planted.sample(n) for n in range(85)])
+    assert "the samples imply 4.25" in reason
+    (reason,) = reasons(reports=[planted.report(turn_seconds=None)])
     assert "none were counted" in reason
 
 
@@ -111,9 +112,8 @@ def test_no_measured_turn_proves_nothing(planted, reasons):
 
 def test_one_conversation_has_no_rate_to_check(planted, reasons):
     alone = planted.evidence().sessions[:1]
-    gauge = [(step / 10, int(step < 5), 0) for step in range(100)]
     changes: dict[str, Any] = {"sessions": alone, "samples": [planted.sample(0)]}
-    assert reasons(reports=[planted.report(sessions=[planted.row(0)], gauge=gauge)], **changes) == []
+    assert reasons(reports=[planted.report(sessions=[planted.row(0)], turn_seconds=0.5)], **changes) == []
 
 
 def closed(planted, late_s: float):

@@ -16,6 +16,7 @@ from loadtests import calibration
 from loadtests.calibration import Floor, answer, floor_of
 from loadtests.campaign import WorkerConfig, WorkerReport, read_reports
 from loadtests.conversing import Conversing
+from loadtests.flight import Flight
 from loadtests.histogram import Histogram
 from loadtests.listener import Recorder
 from loadtests.played import Played
@@ -107,6 +108,21 @@ def test_a_turn_that_is_not_due_or_not_measured_is_not_censored(phase, thinking,
     assert recorded == []
 
 
+def test_turns_in_flight_are_integrated_over_the_window_alone():
+    clock = FakeClock(1.0)
+    flight = Flight(clock, (2.0, 10.0))
+    flight.enter()
+    clock.now = 3.5
+    flight.enter()
+    clock.now = 4.0
+    flight.leave()
+    assert (flight.now, flight.turn_seconds) == (1, 2.5)
+    clock.now = 11.0
+    flight.leave()
+    clock.now = 20.0
+    assert (flight.now, flight.turn_seconds) == (0, 8.5)
+
+
 def worker(tmp_path, planted, **changes) -> SimpleNamespace:
     config = WorkerConfig(
         profile=planted.profile,
@@ -130,6 +146,7 @@ def worker(tmp_path, planted, **changes) -> SimpleNamespace:
         "gauge": [],
         "has_sandboxes": True,
         "due": 2,
+        "turn_seconds": 1.5,
         "held": None,
     }
     return SimpleNamespace(**fields | {"clock": FakeClock(5.0)} | changes)
@@ -145,6 +162,7 @@ def test_a_recorder_writes_samples_histograms_and_progress(planted, tmp_path):
     assert list(read_samples(tmp_path / "worker-0.jsonl")) == samples
     (report,) = read_reports(tmp_path, 1)
     assert report is not None
+    assert report.turn_seconds == 1.5
     histograms = {name: Histogram.from_json(data) for name, data in report.histograms.items()}
     assert histograms["response_s"].count == 2
     assert histograms["response_s"].infinite == 1
