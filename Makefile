@@ -5,10 +5,11 @@ PACK ?= qsr
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+NOW := $(shell date -u +%Y%m%d-%H%M%S)
 SOURCES := assistant evals loadtests reports tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup release nightly test bench-routing check format coverage ui lock clean
+.PHONY: help setup release nightly test bench bench-routing check format coverage ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -32,6 +33,11 @@ nightly: $(STAMP) ## measure the night, tell the webhook, tidy old runs
 
 test: $(STAMP) ## run the tests, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
+bench: $(STAMP) ## time what runs in one process, and compare with the last times
+	@mkdir -p runs/benchmarks
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/*/test_times.py -p no:cacheprovider --benchmark-enable --benchmark-quiet --benchmark-json=runs/benchmarks/$(NOW).json
+	$(BIN)/assay gate --benchmarks runs/benchmarks/$(NOW).json --against runs/benchmarks
 
 bench-routing: $(STAMP) ## time and size of the router, beside a nearest-neighbour one (PACK=qsr)
 	$(BIN)/python tests/evals/benchmark_routing.py $(PACK)
