@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from evals.cards import Card
 from evals.catalog import nearest, unknown_names
@@ -14,9 +15,14 @@ from evals.targets.inprocess import PackFacts
 from evals.targets.scripted import ALL_VISIBLE, sabotage_of, scripted_transcript
 
 
-def card_faults(cards: Sequence[Card], facts: PackFacts) -> list[str]:
-    """Everything that is wrong with the cards of a pack, one line each."""
+def card_faults(cards: Sequence[Card], facts: PackFacts, today: date) -> list[str]:
+    """Everything that is wrong with the cards of a pack, one line each. A known issue holds to the end of its last day."""
     faults = unknown_names(cards, agents=facts.agents, tools=facts.tools, documents=facts.documents)
+    faults += [
+        f"card {card.id}: field `known_issue.expires`: {issue.expires} is past; ask {issue.owner}, then renew or remove it"
+        for card in cards
+        if (issue := card.known_issue) is not None and issue.expires < today
+    ]
     for card in cards:
         faults += solution_faults(card)
     return faults

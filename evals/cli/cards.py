@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -64,7 +65,7 @@ def validate(pack: str) -> None:
       assay cards validate --pack qsr
     """
     found = load_cards(_DATASETS / pack / "scenarios")
-    faults = card_faults(found, pack_facts(pack, os.environ))
+    faults = card_faults(found, pack_facts(pack, os.environ), datetime.now(UTC).date())
     faults += rubric_faults(found, read_rubrics(_DATASETS / pack / "judge" / "rubrics"))
     if faults:
         raise UsageError("\n".join(faults))

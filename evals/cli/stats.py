@@ -6,9 +6,11 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 import click
+import yaml
 
 from evals.errors import UsageError
 from evals.reliability import Reliability, read_histories, reliability
@@ -18,21 +20,43 @@ from reports.records import Estimate
 @click.command("stats")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--k", "ks", multiple=True, default=(1, 2, 4, 8), show_default=True, type=click.IntRange(1, 1000))
+@click.option("--quarantine", "owner", metavar="OWNER", help="Print waivers of the flaky cards instead, for waivers.yaml.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="With --quarantine: the last day.")
 @click.option("--json", "as_json", is_flag=True)
-def stats(runs: Sequence[Path], ks: Sequence[int], as_json: bool) -> None:
+def stats(runs: Sequence[Path], ks: Sequence[int], owner: str | None, until: datetime | None, as_json: bool) -> None:
     """Show pass^k, pass@k and flaky cards over run folders of one target.
 
     \b
     Example:
       assay cards stats runs/monday runs/tuesday
+      assay cards stats runs/* --quarantine ana --until 2026-12-31
     """
+    if (owner is None) != (until is None):
+        raise UsageError("--quarantine and --until: a quarantine needs an owner and a last day; give both")
     if len({run.resolve() for run in runs}) < len(runs):
         raise UsageError("a run is named twice; name each once")
     found = reliability(read_histories(runs), ks=sorted(set(ks)))
-    if as_json:
+    if owner is not None and until is not None:
+        click.echo(_quarantine(found, owner, until), nl=False)
+    elif as_json:
         click.echo(json.dumps({**asdict(found), "cards": [_row(found, at) for at in range(len(found.cards))]}, indent=1))
     else:
         _show(found)
+
+
+def _quarantine(found: Reliability, owner: str, until: datetime) -> str:
+    """A file of waivers; the cards go on being played and shown, and on the last day's morrow they stop a release again."""
+    rows = [
+        {
+            "card": history.card,
+            "reason": f"Flaky: {history.passed} of {history.planned} identical plays passed.",
+            "owner": owner,
+            "expires": until.date(),
+        }
+        for history in found.cards
+        if history.stability == "flaky"
+    ]
+    return yaml.safe_dump({"waivers": rows}, sort_keys=False, allow_unicode=True)
 
 
 def _row(found: Reliability, at: int) -> dict[str, object]:

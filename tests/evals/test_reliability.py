@@ -5,15 +5,20 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from evals.cards import Card
 from evals.cli.stats import stats
 from evals.errors import UsageError
 from evals.reliability import CardHistory, card_histories, pass_at_k, pass_hat_k, read_histories, reliability
+from evals.selfcheck import card_faults
+from evals.targets.inprocess import PackFacts
+from reports.gates.waivers import read_waivers
 from reports.records import Provenance, Record, Slot, SlotState, write_record, write_slots
 
 
@@ -150,3 +155,29 @@ def test_the_command_names_flaky_cards_and_says_what_is_undefined(tmp_path: Path
 def test_a_run_named_twice_is_not_counted_twice(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="named twice"):
         run(str(tmp_path), f"{tmp_path}/../{tmp_path.name}")
+
+
+def test_flaky_cards_become_waivers_with_owner_and_last_day(tmp_path: Path) -> None:
+    write_slots(tmp_path / "slots.jsonl", [*slots("shaky", ["pass", "fail", "pass"]), *slots("broken", ["fail"] * 3)])
+    (tmp_path / "gates").mkdir()
+    (tmp_path / "gates/waivers.yaml").write_text(run(str(tmp_path), "--quarantine", "ana", "--until", "2026-12-31"))
+    (waiver,) = read_waivers(tmp_path / "gates")
+    assert (waiver.card, waiver.owner, waiver.expires) == ("shaky", "ana", date(2026, 12, 31))
+    assert waiver.reason == "Flaky: 2 of 3 identical plays passed."
+    with pytest.raises(UsageError, match="give both"):
+        run(str(tmp_path), "--quarantine", "ana")
+
+
+def test_a_known_issue_that_ended_is_a_fault_of_the_card(make_card: Callable[..., Card]) -> None:
+    card = make_card(known_issue={"reason": "search is down", "owner": "ana", "expires": "2026-06-15"})
+    facts = PackFacts(
+        agents=["safety", "equipment"],
+        tools=["search_knowledge"],
+        documents=["hot-holding"],
+        folder=Path(),
+        cache_dir=Path(),
+        encoder=None,
+    )
+    assert card_faults([card], facts, date(2026, 6, 15)) == []
+    (fault,) = card_faults([card], facts, date(2026, 6, 16))
+    assert fault == f"card {card.id}: field `known_issue.expires`: 2026-06-15 is past; ask ana, then renew or remove it"
