@@ -44,6 +44,7 @@ def finish_run(
         digest = write_slots(recording.folder / "slots.jsonl", slots)
         _write_scores(recording.folder / "scores.jsonl", slots)
         _write_transcripts(recording.folder / "transcripts.jsonl", suites.values())
+        _write_prompts(recording)
         write_record(recording.folder, replace(record, slots_digest=digest))
         write_verdict(recording.folder, verdict)
         render_run(recording.folder)
@@ -113,6 +114,15 @@ def _slot_counts(slots: Iterable[Slot]) -> dict[str, dict[str, int]]:
 def _write_scores(path: Path, slots: Iterable[Slot]) -> None:
     """Slots of loaded turns: judged after the fact from their samples."""
     write_slots(path, (slot for slot in slots if slot.suite == "load"))
+
+
+def _write_prompts(recording: Recording) -> None:
+    """`prompts.json`, `{file: text}` of the pack, where the run played the pack itself."""
+    if recording.target != "inprocess" and not recording.target.startswith("inprocess:"):
+        return
+    files = sorted((Path("assistant/packs") / recording.pack / "prompts").glob("*.md"))
+    prompts = {file.stem: file.read_text(encoding="utf-8") for file in files}
+    (recording.folder / "prompts.json").write_text(json.dumps(prompts, sort_keys=True), encoding="utf-8")
 
 
 def _write_transcripts(path: Path, suites: Iterable[SuiteResult]) -> None:

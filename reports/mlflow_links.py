@@ -1,7 +1,9 @@
-"""What a run was measured with, as MLflow links it: datasets by digest, and the version of the assistant."""
+"""What a run was measured with, as MLflow links it: datasets by digest, prompts and the assistant by version."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reports.records import Record
@@ -33,6 +35,28 @@ def link_inputs(client: MlflowClient, experiment_id: str, run_id: str, record: R
         if digests.get(name)
     ]
     client.log_inputs(run_id, datasets=datasets, models=[LoggedModelInput(_version(client, experiment_id, record))])
+
+
+def link_prompts(client: MlflowClient, run_id: str, record: Record, file: Path) -> None:
+    """Link the prompts in `file`, `{name: text}`; one whose text is not the registry's newest becomes its next version.
+
+    Without the file, or where it is torn, nothing is linked: prompts are shown beside a run and decide nothing.
+    """
+    from mlflow.tracing.constant import TraceTagKey
+
+    try:
+        prompts = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    linked: list[dict[str, str]] = []
+    for name, text in sorted(prompts.items()):
+        entry = f"{record.pack}-{name.strip('_')}"
+        newest = client.load_prompt(f"prompts:/{entry}@latest", allow_missing=True, cache_ttl_seconds=0)
+        if newest is None or newest.template != text:
+            newest = client.register_prompt(entry, text, commit_message=record.provenance.commit)
+        linked.append({"name": newest.name, "version": str(newest.version)})
+    # The client's own call looks the run up on the process-wide tracking server, which may be another one.
+    client.set_tag(run_id, TraceTagKey.LINKED_PROMPTS, json.dumps(linked))
 
 
 def _version(client: MlflowClient, experiment_id: str, record: Record) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from reports.failures import read_transcripts
 from reports.gates.verdict import Verdict, VerdictError, read_verdict
 from reports.ledger import gate_states, load_series, metric_values, parameters
-from reports.mlflow_links import link_inputs
+from reports.mlflow_links import link_inputs, link_prompts
 from reports.mlflow_traces import RUN_TAG, TracePlace, log_traces
 from reports.records import Record, RecordError, read_record, read_slots
 from reports.traces import card_traces
@@ -156,6 +156,7 @@ def _store(folder: Path, record: Record, verdict: Verdict, uri: str) -> TrackRes
     traces = card_traces(record.run_id, read_slots(folder / "slots.jsonl"), read_transcripts(folder / "transcripts.jsonl"))
     log_traces(traces, _started_ms(record) * 1_000_000, TracePlace(experiment_id, run_id, record.run_id, uri))
     link_inputs(client, experiment_id, run_id, record)
+    link_prompts(client, run_id, record, folder / "prompts.json")
     for name in ARTIFACTS:
         if (folder / name).exists():
             client.log_artifact(run_id, str(folder / name))

@@ -116,3 +116,13 @@ def test_the_command_writes_a_run_that_says_what_it_was_made_from(
     assert (out / "report.html").is_file()
     assert assay(monkeypatch, str(run), "--out", str(out)) == 4
     assert "holds a finished run" in capsys.readouterr().err
+
+
+def test_only_a_run_of_the_pack_itself_keeps_its_prompts(run: Path, tmp_path: Path) -> None:
+    assert not (run / "prompts.json").exists()
+    policy = ROOT / "datasets/gates/pr.yaml"
+    (tmp_path / "own").mkdir()
+    own = Recording(tier="pr", pack="qsr", target="inprocess", folder=tmp_path / "own", policy=policy, environ={})
+    finish_run(own, {}, read_policy(policy), {})
+    prompts = json.loads((tmp_path / "own/prompts.json").read_text())
+    assert prompts["safety"] == (ROOT / "assistant/packs/qsr/prompts/safety.md").read_text()

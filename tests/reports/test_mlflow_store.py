@@ -88,6 +88,30 @@ def test_datasets_and_the_version_of_the_assistant_are_linked(stored: tuple[Path
     assert again.inputs.model_inputs[0].model_id == linked.model_id
 
 
+def test_prompts_are_linked_by_version_and_a_changed_one_becomes_the_next(stored: tuple[Path, Any, Any]) -> None:
+    folder, _, client = stored
+
+    def linked(name: str, prompts: str) -> list[tuple[str, str, str]]:
+        other = folder.parent / name
+        shutil.copytree(folder, other)
+        write_record(other, replace(read_record(other / "record.json"), run_id=name))
+        (other / "prompts.json").write_text(prompts)
+        result = track(other)
+        assert result.ok, result.sentence
+        tag = client.get_run(result.run_id).data.tags.get("mlflow.linkedPrompts", "[]")
+        rows = [client.get_prompt_version(row["name"], row["version"]) for row in json.loads(tag)]
+        return sorted((row.name, str(row.version), row.template) for row in rows)
+
+    first = [("qsr-safety", "1", "Be safe, {{ today }}."), ("qsr-style", "1", "Be short.")]
+    assert linked("first", '{"_style": "Be short.", "safety": "Be safe, {{ today }}."}') == first
+    assert linked("same", '{"_style": "Be short.", "safety": "Be safe, {{ today }}."}') == first
+    assert linked("changed", '{"_style": "Be kind.", "safety": "Be safe, {{ today }}."}') == [
+        first[0],
+        ("qsr-style", "2", "Be kind."),
+    ]
+    assert linked("torn", '{"_style": ') == []
+
+
 def test_a_second_time_changes_nothing(stored: tuple[Path, Any, Any]) -> None:
     folder, result, client = stored
     again = track(folder)
