@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -36,9 +37,15 @@ class KnownTexts:
 
     def __init__(self, encoder: SentenceEncoder, texts: Iterable[str], cache_dir: Path) -> None:
         self._encoder = encoder
-        known = list(dict.fromkeys(texts))
-        rows = stored_embeddings(known, encoder, cache_dir)
-        self._known = {text: Embedding(embedding=row) for text, row in zip(known, rows, strict=True)}
+        self._cache_dir = cache_dir
+        self._known: dict[str, Embedding] = {}
+        self.learn(texts)
+
+    def learn(self, texts: Iterable[str], /) -> None:
+        """Read some more texts, which the folder keeps as one piece."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
+        rows = stored_embeddings(fresh, self._encoder, self._cache_dir)
+        self._known |= {text: Embedding(embedding=row) for text, row in zip(fresh, rows, strict=True)}
 
     def encode(self, text: str, /) -> Embedded:
         return self._known.get(text) or self._encoder.encode(text)
@@ -56,7 +63,8 @@ def stored_embeddings(texts: Sequence[str], encoder: SentenceEncoder, cache_dir:
     rows = np.stack([encoding.embedding for encoding in encoder.encode_many(texts)]).astype(np.float32)
     body = BytesIO()
     np.save(body, rows)
-    write_atomically(path, body.getvalue())
+    with suppress(OSError):  # a folder that cannot be written makes the next start slower, no answer wrong
+        write_atomically(path, body.getvalue())
     return rows
 
 

@@ -317,3 +317,17 @@ def test_known_texts_are_kept_in_the_cache_and_equal_what_the_encoder_says(tiny,
         for text in (*texts, "is the fryer hot"):
             assert np.array_equal(known.encode(text).embedding, encoder.encode(text).embedding)
     assert KnownTexts(encoder, [], tmp_path).encode("hot").embedding.shape == (16,)
+
+
+def test_learned_texts_are_read_from_the_cache_and_a_full_disk_only_costs_time(tiny, tmp_path, monkeypatch):
+    encoder = SentenceEncoder.load(tiny, cache_dir=tmp_path)
+    KnownTexts(encoder, [], tmp_path).learn(["the fryer", "is hot"])
+    again = KnownTexts(encoder, [], tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(SentenceEncoder, "encode_many", lambda *_: pytest.fail("encoded again"))
+        again.learn(["the fryer", "is hot"])
+        again.learn(["the fryer"])
+    assert np.array_equal(again.encode("is hot").embedding, encoder.encode("is hot").embedding)
+    monkeypatch.setattr("assistant.encoder.stored.write_atomically", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    again.learn(["the oven"])
+    assert np.array_equal(again.encode("the oven").embedding, encoder.encode("the oven").embedding)

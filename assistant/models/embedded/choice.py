@@ -139,6 +139,7 @@ class _Toolset:
 
     def __init__(self, cards: Sequence[ToolCard], similarity: Similarity) -> None:
         self.cards = tuple(cards)
+        similarity.learn(text for card in cards for text in (*card.claims, *_all_sentences(card)))
         self._claims = [_stacked(similarity, card.claims) for card in cards]
         self._all = [_stacked(similarity, _all_sentences(card)) for card in cards]
         self._common = np.mean([rows.mean(axis=0) for rows in self._all], axis=0)

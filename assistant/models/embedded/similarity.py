@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,13 @@ class TextEncoder(Protocol):
     def encode(self, text: str, /) -> TextEncoding: ...
 
 
+@runtime_checkable
+class LearnsTexts(Protocol):
+    """An encoder that can keep the vectors of texts that will come again."""
+
+    def learn(self, texts: Iterable[str], /) -> None: ...
+
+
 class Similarity:
     """Cosine of sentence vectors with a bounded memory of them (a pure cache: it changes speed, never a result)."""
 
@@ -31,6 +39,11 @@ class Similarity:
         self._encoder = encoder
         self._capacity = capacity
         self._kept: OrderedDict[str, Vector] = OrderedDict()
+
+    def learn(self, texts: Iterable[str]) -> None:
+        """Say beforehand which texts will be compared again and again, in this process and the next ones."""
+        if isinstance(self._encoder, LearnsTexts):
+            self._encoder.learn(texts)
 
     def vector(self, text: str) -> Vector:
         """Unit vector of a text; the zero vector stays zero."""
