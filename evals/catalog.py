@@ -141,7 +141,7 @@ def choose_cards(cards: Sequence[Card], *, ids: Sequence[str] = (), area: str | 
 
 def nearest(value: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(value, known, n=1)
-    return f"; did you mean `{near[0]}`?" if near else f"; known: {', '.join(sorted(known)[:12])}"
+    return f"; did you mean `{near[0]}`?" if near else f"; known: {', '.join(sorted(known)[:20])}"
 
 
 def _listed(value: str | list[str] | None) -> list[str]:

@@ -59,6 +59,8 @@ def _judge_record(record: Path, policy: Path | None, baseline: Path | None) -> i
     from reports.render import render_run
     from reports.terminal import print_verdict
 
+    if not record.exists():
+        raise UsageError(f"{record}: no such run folder; `assay release` makes one, runs/ holds yours")
     folder = record if record.is_dir() else record.parent
     found = read_record(folder / "record.json")
     chosen = read_policy(policy or Path("datasets/gates") / f"{found.tier}.yaml")

@@ -66,7 +66,9 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); name a file of labelled texts, see docs/routing.md"
+        ) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: byte {error.start}: not UTF-8; save the file as UTF-8") from error
 

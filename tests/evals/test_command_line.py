@@ -47,7 +47,7 @@ def assay(*arguments: str, cwd: Path = ROOT, monkeypatch: pytest.MonkeyPatch) ->
         (["eval", "--target", "scripted:missing.yaml"], 4, "cannot be read"),
         (["eval", "--target", "http://127.0.0.1:9"], 3, "no assistant answers there"),
         (["load", "smok"], 4, "did you mean `smoke`?"),
-        (["gate", "missing"], 4, "cannot be read"),
+        (["gate", "missing"], 4, "missing: no such run folder"),
         (["report", "datasets"], 4, "holds no verdict.json"),
         (["ui", "--runs", "missing"], 4, "no such folder"),
         (["serve", "--sandboxes", "--host", "0.0.0.0"], 4, "only on loopback"),
