@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from evals.errors import UsageError
 from evals.loading import paired_accuracy, score_samples, switching, write_script
 from evals.loadsuite import LoadRun, run_load_suite
 from evals.targets.opening import parse_target
+from loadtests.runner import LoadPlan
 from loadtests.script import read_script
 from loadtests.unloaded import play_unloaded
 from reports.records import Slot
@@ -32,6 +34,7 @@ WIRE_SERVER = ROOT / "tests/loadtests/wire_server.py"
 @pytest.fixture(autouse=True)
 def _in_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(loadsuite, "LoadPlan", partial(LoadPlan, calibration_s=0.0))
 
 
 @pytest.fixture
@@ -99,7 +102,7 @@ def profile(tmp_path: Path, extra: str = "") -> Path:
         f"""\
 name: short
 model: paced:ttft_ms=10,gap_ms=1,tokens=5
-arrivals: {{pattern: poisson, rate_per_s: 20, duration_s: 1.5}}
+arrivals: {{pattern: poisson, rate_per_s: 20, duration_s: 1.0}}
 warmup_s: 0.3
 max_in_flight: 60
 turn_timeout_s: 10
@@ -199,10 +202,14 @@ def test_the_command_prints_what_the_metrics_leave_out(wire_server, tmp_path, mo
 
     monkeypatch.setattr("evals.cli.load.traffic_profile", traffic)
     url = wire_server(sandbox_status=201, first_s=0, last_s=0)
+    kept = []
+    real = loadsuite.run_load_suite
+    monkeypatch.setattr(loadsuite, "run_load_suite", lambda *given: kept.append(real(*given)) or kept[0])
     done = CliRunner().invoke(assay, ["load", "short", "--target", url, "--workers", "2"], standalone_mode=False)
     assert (done.exception, done.return_value, seen) == (None, 0, ["short"])
     for line in ("load.leaks", "websockets.held", "errors by class                    none", "Little's law", "ping p95"):
         assert line in done.output
+    monkeypatch.setattr(loadsuite, "run_load_suite", lambda *given: kept[0])
     done = CliRunner().invoke(assay, ["load", "short", "--target", url, "--json"], standalone_mode=False)
     found = json.loads(done.output[done.output.index("{") :])
     assert found["load"]["response_s"]["n"] == found["load"]["turns"]["answered"]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from evals.loadsuite import LoadRun, run_load_suite
 from evals.serving import Served
 from evals.suites import Progress, SuiteResult
 from evals.targets.opening import parse_target
+from loadtests.runner import LoadPlan
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,16 +29,17 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def _in_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(loadsuite, "LoadPlan", partial(LoadPlan, calibration_s=0.0))
 
 
-def profile(tmp_path: Path, model: str, *, rate: float = 6, seconds: float = 6) -> Path:
+def profile(tmp_path: Path, model: str, *, rate: float = 8, seconds: float = 2) -> Path:
     path = tmp_path / "short.yaml"
     path.write_text(
         f"""\
 name: short
 model: {model}
 arrivals: {{pattern: poisson, rate_per_s: {rate}, duration_s: {seconds}}}
-warmup_s: 1
+warmup_s: 0.3
 max_in_flight: 60
 turn_timeout_s: 10
 drain_s: 10
@@ -68,28 +73,30 @@ def value(result: SuiteResult, name: str) -> float:
 
 
 @pytest.mark.slow
-def test_a_model_that_stalls_for_three_seconds_shows_in_the_tail(tmp_path: Path) -> None:
-    result = run(tmp_path, "paced:ttft_ms=20,gap_ms=1,tokens=10,stall_s=3,stall_every=5")
-    assert value(result, "load.response.p95_s") > 2.5
+def test_a_model_that_stalls_shows_in_the_tail(tmp_path: Path) -> None:
+    result = run(tmp_path, "paced:ttft_ms=20,gap_ms=1,tokens=10,stall_s=1.2,stall_every=7")
+    assert value(result, "load.response.p95_s") > 1.1
     assert value(result, "target.survived") == 1
 
 
 @pytest.mark.slow
 def test_a_server_killed_in_the_middle_did_not_survive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    serve, pids = loadsuite.served_assistant, list[int]()
+    pids = list[int]()
 
     @contextmanager
-    def watched(arguments: Sequence[str], **options: Any) -> Generator[Served]:
-        with serve(arguments, **options) as served:
-            pids.append(served.pid)
-            yield served
+    def stand_in(arguments: Sequence[str], **options: Any) -> Generator[Served]:
+        command = [sys.executable, str(ROOT / "tests/loadtests/wire_server.py"), '{"sandbox_status": 201}']
+        with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+            assert process.stdout is not None
+            pids.append(process.pid)
+            yield Served(url=f"http://127.0.0.1:{int(process.stdout.readline())}", pid=process.pid)
 
     def kill(name: str, done: int, total: int) -> None:
-        if pids and done >= 5:
+        if pids and done >= 1:
             os.killpg(pids.pop(), signal.SIGKILL)
 
-    monkeypatch.setattr(loadsuite, "served_assistant", watched)
-    result = run(tmp_path, "paced:ttft_ms=20,gap_ms=1,tokens=10", kill, seconds=8, rate=5)
+    monkeypatch.setattr(loadsuite, "served_assistant", stand_in)
+    result = run(tmp_path, "paced:ttft_ms=20,gap_ms=1,tokens=10", kill, seconds=2.2)
     assert value(result, "target.survived") == 0
     assert value(result, "load.error_rate") > 0.1
 

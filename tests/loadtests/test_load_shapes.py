@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -21,8 +22,8 @@ def profile(**changes: Any) -> TrafficProfile:
     fields: dict[str, Any] = {
         "name": "short",
         "model": "none",
-        "arrivals": {"pattern": "poisson", "rate_per_s": 30, "duration_s": 1.5},
-        "warmup_s": 0.3,
+        "arrivals": {"pattern": "poisson", "rate_per_s": 30, "duration_s": 1.0},
+        "warmup_s": 0.2,
         "max_in_flight": 60,
         "turn_timeout_s": 5,
         "drain_s": 5,
@@ -50,12 +51,12 @@ def value(result: LoadResult, name: str) -> float | None:
     return estimate.value
 
 
-CLOSED = {"pattern": "closed", "users": 20, "duration_s": 2, "ramp_s": 0.4}
+CLOSED = {"pattern": "closed", "users": 20, "duration_s": 1.5, "ramp_s": 0.3}
 
 
 def test_users_of_a_closed_loop_think_and_go_on_with_a_new_conversation(wire_server, load):
     server = wire_server(sandbox_status=201)
-    result = load(server.url, profile(arrivals=CLOSED, think={"median_s": 0.2, "sigma": 0}, warmup_s=0.6), workers=2)
+    result = load(server.url, profile(arrivals=CLOSED, think={"median_s": 0.2, "sigma": 0}, warmup_s=0.5), workers=2)
     assert result.broken == []
     measured = list(result.measured())
     # A turn takes 40 ms and its thought 200 ms: 20 users make about 83 turns a second.
@@ -65,9 +66,9 @@ def test_users_of_a_closed_loop_think_and_go_on_with_a_new_conversation(wire_ser
     assert result.planned_turns == len(measured)
     users = {sample.session % 20 for sample in measured}
     assert users == set(range(20))
-    assert len({sample.session for sample in measured}) > 40
+    assert len({sample.session for sample in measured}) > 30
     assert len({sample.sandbox for sample in measured}) == len({sample.session for sample in measured})
-    assert all(0.6 <= sample.t_plan < 2.6 for sample in measured)
+    assert all(0.5 <= sample.t_plan < 2.0 for sample in measured)
     by_user = sorted((sample for sample in measured if sample.session % 20 == 0), key=lambda sample: sample.t_plan)
     for before, after in pairwise(by_user):
         assert after.t_plan == pytest.approx((before.t_done or 0) + 0.2)
@@ -75,7 +76,7 @@ def test_users_of_a_closed_loop_think_and_go_on_with_a_new_conversation(wire_ser
 
 def test_a_slow_server_slows_its_users_down_and_is_not_called_slow_for_the_turns_they_never_sent(wire_server, load):
     slow = wire_server(sandbox_status=404, parallel=1, last_s=0.05)
-    result = load(slow.url, profile(arrivals=CLOSED, think={"median_s": 0.1, "sigma": 0}))
+    result = load(slow.url, profile(arrivals=CLOSED | {"users": 10}, think={"median_s": 0.1, "sigma": 0}))
     assert result.broken == []
     # One turn at a time of 70 ms: about 14 a second whatever the users wish.
     assert 9 <= (value(result, "load.throughput_per_s") or 0) <= 15
@@ -91,14 +92,6 @@ def test_users_cut_off_by_the_end_of_the_drain_are_censored(wire_server, load):
 
 
 @pytest.mark.parametrize("transport", ["websocket", "sse"])
-def test_marks_stay_with_their_conversation(wire_server, load, transport):
-    result = load(wire_server().url, profile(canary=True, transport=transport))
-    assert (result.broken, value(result, "load.leaks")) == ([], 0)
-    texts = {sample.text for sample in result.measured()}
-    assert all("(ref-" in text for text in texts)
-
-
-@pytest.mark.parametrize("transport", ["websocket", "sse"])
 def test_a_leak_between_conversations_is_found(wire_server, load, transport):
     result = load(wire_server(leak_every=20).url, profile(canary=True, transport=transport), turns=1)
     leaks = value(result, "load.leaks")
@@ -106,36 +99,27 @@ def test_a_leak_between_conversations_is_found(wire_server, load, transport):
     assert len(result.tables["load"]["leaks"]) == leaks
 
 
-def test_conversations_over_web_sockets_keep_their_thread(wire_server, load):
-    result = load(wire_server(sandbox_status=201).url, profile(transport="websocket", think={"median_s": 0.05}), turns=3)
-    assert (result.broken, value(result, "load.error_rate")) == ([], 0.0)
-    sessions: dict[int, set[str]] = {}
-    for sample in result.measured():
-        sessions.setdefault(sample.session, set()).add(sample.text)
-    assert all(len(texts) == 1 for texts in sessions.values())
-    assert result.tables["load"]["gap_s"]["n"] == 0
-
-
 HOLD = {"connections": 60, "connect_per_s": 300, "ping_every_s": 0.2}
 
 
 def test_sockets_are_held_and_their_pings_timed(wire_server, load):
-    result = load(wire_server(ping_every=0.3, pong_within=0.2).url, profile(hold=HOLD, warmup_s=1), workers=2)
+    result = load(wire_server(ping_every=0.3, pong_within=0.2).url, profile(hold=HOLD, warmup_s=0.6), workers=2)
     assert result.broken == []
     assert value(result, "websockets.held") == 60
     rows = result.tables["load"]["held"]
     assert [row["planned"] for row in rows] == [30, 30]
-    assert sum(row["pongs"] for row in rows) > 300
+    assert sum(row["pongs"] for row in rows) > 200
     assert all(row["lost"] == row["failed"] == 0 and 0 < row["ping_rtt_p95_s"] < 0.5 for row in rows)
     assert json.loads(json.dumps(result.tables, allow_nan=False)) == result.tables
 
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [({"close_after": 1.2}, "lost"), ({"socket_status": 503}, "failed"), ({"deaf": True}, "lost")],
+    [({"close_after": 0.7}, "lost"), ({"socket_status": 503}, "failed"), ({"deaf": True}, "lost")],
 )
 def test_sockets_that_are_lost_are_counted(wire_server, load, options, field):
-    result = load(wire_server(**options).url, profile(hold=HOLD, warmup_s=0.6))
+    brief = {"pattern": "poisson", "rate_per_s": 30, "duration_s": 0.6}
+    result = load(wire_server(**options).url, profile(hold=HOLD, warmup_s=0.5, arrivals=brief))
     (row,) = result.tables["load"]["held"]
     assert row[field] > 40
     assert (value(result, "websockets.held") or 0) < 30
@@ -145,12 +129,12 @@ def shortened(name: str) -> TrafficProfile:
     """A shipped profile for a second or two, with the same shape."""
     shipped = load_profile(SHIPPED / f"{name}.yaml")
     arrivals = shipped.arrivals
-    changes: dict[str, Any] = {"duration_s": 1.0}
+    changes: dict[str, Any] = {"duration_s": 0.8}
     if isinstance(arrivals, Users):
         changes |= {"users": 30, "ramp_s": 0.3}
     elif arrivals.pattern == "trace":
-        changes |= {"speed": 8.0, "duration_s": 2.0}
-    update: dict[str, Any] = {"arrivals": arrivals.model_copy(update=changes), "warmup_s": 0.3, "drain_s": 3.0}
+        changes |= {"speed": 8.0, "duration_s": 1.0}
+    update: dict[str, Any] = {"arrivals": arrivals.model_copy(update=changes), "warmup_s": 0.2, "drain_s": 3.0}
     if shipped.think is not None:
         update["think"] = shipped.think.model_copy(update={"median_s": 0.1})
     if shipped.hold is not None:
@@ -167,6 +151,14 @@ def test_shipped_profiles_run_in_short(wire_server, load, name):
     assert list(result.measured())
     assert ("soak.availability" in result.metrics) == (name == "soak")
     assert ("websockets.held" in result.metrics) == (name == "ws-hold")
+    assert ("load.leaks" in result.metrics) == (name in {"bursty", "soak", "ws-talk"})
+    if "load.leaks" in result.metrics:
+        assert value(result, "load.leaks") == 0
+        assert all("(ref-" in sample.text for sample in result.measured())
+    if name == "ws-talk":
+        talks = Counter(sample.session for sample in result.measured())
+        assert max(talks.values()) == 2
+        assert len({(sample.session, sample.text) for sample in result.measured()}) == len(talks), "a thread was lost"
 
 
 def test_a_killed_generator_makes_the_run_invalid_and_keeps_its_samples(wire_server, load):

@@ -28,7 +28,7 @@ def profile(**changes: Any) -> TrafficProfile:
     fields: dict[str, Any] = {
         "name": "trap",
         "model": "none",
-        "arrivals": {"pattern": "poisson", "rate_per_s": RATE_PER_S, "duration_s": 8},
+        "arrivals": {"pattern": "poisson", "rate_per_s": RATE_PER_S, "duration_s": 4},
         "warmup_s": 0.5,
         "max_in_flight": 500,
         "turn_timeout_s": 10,
@@ -72,7 +72,7 @@ def replayed_p95(traffic: TrafficProfile, script: Path, long_at: int, service_s:
 
 @pytest.mark.slow
 def test_a_stall_is_seen_as_an_exact_replay_of_the_queue_says_and_a_closed_loop_does_not_see_it(wire_server, load, tmp_path):
-    """A stall of one second in eight at 50 turns a second, the server half busy: the backlog needs another second to go."""
+    """A stall of one second in four at 50 turns a second, the server half busy: the backlog needs another second to go."""
     answer = {"first_s": 0.0, "last_s": 0.0, "queue_s": QUEUE_S}
     for attempt in range(2):
         result = load(wire_server(**answer, long_at=100, long_s=LONG_S).url, profile())
@@ -82,8 +82,8 @@ def test_a_stall_is_seen_as_an_exact_replay_of_the_queue_says_and_a_closed_loop_
     assert result.broken == []
     assert 0.5 < exact < 1.0
     assert p95(result) == pytest.approx(exact, rel=0.02)
-    users = {"pattern": "closed", "users": 5, "duration_s": 8}
-    closed = load(wire_server(**answer, long_at=100, long_s=LONG_S).url, profile(arrivals=users, think={"median_s": 0.08}))
+    users = {"pattern": "closed", "users": 3, "duration_s": 3}
+    closed = load(wire_server(**answer, long_at=100, long_s=LONG_S).url, profile(arrivals=users, think={"median_s": 0.05}))
     assert p95(closed) < 0.2 * exact
 
 
@@ -105,7 +105,7 @@ def test_no_duration_is_taken_from_the_wall_clock():
 def test_more_turns_than_a_client_pool_has_places_are_in_flight_and_each_is_one_row_for_locust(wire_server, load, tmp_path):
     """Locust's client queues silently beyond ten requests of a user; one row per turn keeps its own table meaningful; and a run with
     failed turns ends without an error of the generator."""
-    traffic = profile(arrivals={"pattern": "constant", "rate_per_s": 60, "duration_s": 1.5}, warmup_s=1)
+    traffic = profile(arrivals={"pattern": "constant", "rate_per_s": 60, "duration_s": 0.7}, warmup_s=0.8)
     result = load(wire_server(first_s=0.5, error_every=20).url, traffic)
     assert result.broken == []
     assert set(result.tables["load"]["errors"]) == {"http_5xx"}
@@ -117,7 +117,7 @@ def test_more_turns_than_a_client_pool_has_places_are_in_flight_and_each_is_one_
 
 def test_the_first_word_is_seen_when_it_comes_not_when_a_buffer_is_full(wire_server, load):
     """Line readers hold back up to a kilobyte: the word would be seen with the rest, half a second later."""
-    traffic = profile(arrivals={"pattern": "constant", "rate_per_s": 20, "duration_s": 1}, warmup_s=0)
+    traffic = profile(arrivals={"pattern": "constant", "rate_per_s": 20, "duration_s": 0.6}, warmup_s=0)
     result = load(wire_server(first_s=0.1, last_s=0.5).url, traffic)
     assert 0.1 <= result.tables["load"]["ttft_s"]["p50"] < 0.3
     assert result.tables["load"]["response_s"]["p50"] >= 0.6
