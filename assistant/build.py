@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,24 +13,27 @@ from pathlib import Path
 from pydantic_ai.models import Model
 
 from assistant.agents.factory import build_specialists
+from assistant.agents.opinion import SecondOpinion
+from assistant.choosing import Chooser, ChoosesAgent, whole
 from assistant.deps import PassageSearch
 from assistant.memory import Sandboxes, ThreadStore, open_database
 from assistant.pack import Pack
 from assistant.service import Assistant
 from assistant.settings import Settings
 from assistant.telemetry import Telemetry
-from assistant.turn import ChoosesAgent, Workings
+from assistant.turn import Workings
 
 Now = Callable[[], datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What is slow to load and may be replaced: the router, the knowledge, and how a model string becomes a model."""
+    """What is slow to load and may be replaced: the router, the knowledge, how a model string becomes a model and a message its requests."""
 
     router: ChoosesAgent
     knowledge: PassageSearch
     resolve: Callable[[str], Model]
+    split: Callable[[str], Sequence[str]] = whole
 
 
 def load_parts(settings: Settings, pack: Pack) -> Parts:
@@ -40,6 +43,7 @@ def load_parts(settings: Settings, pack: Pack) -> Parts:
     from assistant.knowledge import Library
     from assistant.models import passage_texts, resolve_model
     from assistant.routing import Router
+    from assistant.routing.several import Splitter
 
     encoder = SentenceEncoder.load(settings.encoder, cache_dir=settings.cache_dir)
     knowledge = Library.load(pack.knowledge, encoder, settings.cache_dir)
@@ -48,7 +52,8 @@ def load_parts(settings: Settings, pack: Pack) -> Parts:
     def resolve(name: str) -> Model:
         return resolve_model(name, encoder=known, settings=settings)
 
-    return Parts(router=Router.load(pack.folder, encoder, settings.cache_dir), knowledge=knowledge, resolve=resolve)
+    router = Router.load(pack.folder, encoder, settings.cache_dir)
+    return Parts(router=router, knowledge=knowledge, resolve=resolve, split=Splitter(router).split)
 
 
 @asynccontextmanager
@@ -74,7 +79,7 @@ async def open_assistant(
             pack=served,
             model_name=settings.model,
             timeout_s=settings.request_timeout_s,
-            router=loaded.router,
+            chooser=_chooser(settings, served, loaded),
             knowledge=loaded.knowledge,
             specialists=specialists,
             threads=ThreadStore(database),
@@ -88,6 +93,14 @@ async def open_assistant(
                 yield assistant
         finally:
             await assistant.close()
+
+
+def _chooser(settings: Settings, pack: Pack, parts: Parts) -> Chooser:
+    opinion = None
+    if settings.router_model:
+        opinion = SecondOpinion(parts.resolve(settings.router_model), pack, timeout_s=settings.router_timeout_s)
+    unsure_below = pack.unsure_below if settings.router_unsure_below is None else settings.router_unsure_below
+    return Chooser(pack=pack, router=parts.router, split=parts.split, opinion=opinion, unsure_below=unsure_below)
 
 
 @contextmanager

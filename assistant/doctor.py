@@ -44,6 +44,7 @@ def diagnose(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
 def _models(settings: Settings) -> Iterator[Finding]:
     chosen = {"ASSAY_MODEL": settings.model}
     chosen |= {f"ASSAY_MODEL_{agent.upper()}": name for agent, name in settings.agent_models.items()}
+    chosen |= {"ASSAY_ROUTER_MODEL": settings.router_model} if settings.router_model else {}
     for setting, name in chosen.items():
         yield Finding(setting=setting, value=name, state="ok")
     yield Finding(setting="ASSAY_OPENAI_BASE_URL", value=settings.openai_base_url or "(OpenAI's own)", state="ok")

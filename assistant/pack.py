@@ -49,7 +49,8 @@ class PackError(AssistantError):
 class PackAgent:
     """One specialist. `spec` carries name, description, model and model settings; the prompt at `prompt` is its instructions.
 
-    `when_failing` is added to every answer that a broken tool or model left incomplete.
+    `when_failing` is added to every answer that a broken tool or model left incomplete. Where a message asks several agents for something, those of higher
+    `priority` answer first.
     """
 
     name: str
@@ -59,12 +60,14 @@ class PackAgent:
     deps_type: type[TurnDeps]
     tools: tuple[Tool, ...]
     when_failing: str = ""
+    priority: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pack:
     """A checked pack. `handoffs` says to which agents each agent may hand the conversation; `seed` is the state a sandbox
-    starts from; `variables` are handed to every prompt: those of pack.yaml and one per shared text (`prompts/_style.md` is `style`)."""
+    starts from; `variables` are handed to every prompt: those of pack.yaml and one per shared text (`prompts/_style.md` is `style`).
+    A routing decision whose probability is below `unsure_below` goes to `safest_agent`, or to a router model where one is set."""
 
     name: str
     title: str
@@ -77,6 +80,7 @@ class Pack:
     handoffs: Mapping[str, frozenset[str]]
     variables: Mapping[str, str]
     seed: Collections
+    unsure_below: float = 0.0
 
     @property
     def prompts(self) -> Path:
@@ -119,6 +123,7 @@ class Pack:
             handoffs={name: allowed.get(name, frozenset[str]()) - {name} for name in entry.agents},
             variables={**_partials(folder), **entry.variables},
             seed=seed,
+            unsure_below=entry.unsure_below,
         )
 
 
@@ -133,6 +138,7 @@ class _AgentEntry(_Entry):
     model_settings: dict[SettingName, int | float] = {}
     tools: Annotated[list[str], Field(min_length=1)]
     when_failing: str = ""
+    priority: Annotated[int, Field(ge=0)] = 0
 
 
 class _PackEntry(_Entry):
@@ -140,6 +146,7 @@ class _PackEntry(_Entry):
     title: Annotated[str, Field(min_length=1)]
     version: Annotated[int, Field(ge=1)]
     safest_agent: str
+    unsure_below: Annotated[float, Field(ge=0, le=1)] = 0.0
     out_of_scope_reply: Annotated[str, Field(min_length=1)]
     greeting_reply: str | None = None
     handoffs: Literal["all"] | dict[str, list[str]] = "all"
@@ -273,4 +280,5 @@ def _agent(name: str, entry: _AgentEntry, folder: Path, code: PackTools) -> Pack
         deps_type=code.deps[name],
         tools=tuple(code.functions[tool] for tool in entry.tools),
         when_failing=entry.when_failing,
+        priority=entry.priority,
     )

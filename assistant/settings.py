@@ -22,7 +22,8 @@ DATABASE_SCHEMES = ("sqlite", "sqlite+aiosqlite", "postgresql+psycopg")
 class Settings:
     """Effective settings. `agent_models` maps an agent's name in lower case to its own model string.
 
-    `fixed_now` replaces the clock that tools see. `openai_api_key` never appears in a repr.
+    `fixed_now` replaces the clock that tools see. `openai_api_key` never appears in a repr. `router_model` is asked where the router is unsure: where the
+    probability of its choice is below `router_unsure_below` (default: the pack's).
     """
 
     model: str = "embedded"
@@ -36,6 +37,9 @@ class Settings:
     openai_api_key: str | None = field(default=None, repr=False)
     max_output_tokens: int = 1024
     request_timeout_s: float = 60.0
+    router_model: str | None = None
+    router_unsure_below: float | None = None
+    router_timeout_s: float = 5.0
     fixed_now: datetime | None = None
 
     @classmethod
@@ -56,6 +60,9 @@ class Settings:
             openai_api_key=reader.text("ASSAY_OPENAI_API_KEY") or reader.text("OPENAI_API_KEY"),
             max_output_tokens=reader.parsed("ASSAY_MAX_OUTPUT_TOKENS", _tokens) or cls.max_output_tokens,
             request_timeout_s=reader.parsed("ASSAY_REQUEST_TIMEOUT_S", _seconds) or cls.request_timeout_s,
+            router_model=reader.text("ASSAY_ROUTER_MODEL"),
+            router_unsure_below=reader.parsed("ASSAY_ROUTER_UNSURE_BELOW", _probability),
+            router_timeout_s=reader.parsed("ASSAY_ROUTER_TIMEOUT_S", _seconds) or cls.router_timeout_s,
             fixed_now=reader.parsed("ASSAY_NOW", _moment),
         )
         if reader.faults:
@@ -152,6 +159,16 @@ def _seconds(text: str) -> float:
         value = float("nan")
     if not 0 < value <= 86_400:
         raise ValueError(f"{text!r} is not a number of seconds above 0 and at most 86400")
+    return value
+
+
+def _probability(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{text!r} is not a probability from 0 to 1")
     return value
 
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 from uuid import uuid4
 
 from pydantic_ai import RunUsage
 
 from assistant.agents.answer import Answer, AnswerRun
 from assistant.agents.factory import Specialist
-from assistant.agents.handoff import Route, open_question, settle
+from assistant.agents.handoff import Route
 from assistant.agents.knowledge import citations
+from assistant.choosing import Chooser, Chosen
 from assistant.deps import PassageSearch
 from assistant.errors import UnknownThread
 from assistant.faults import Faults
 from assistant.memory import FinishedTurn, Opened, Said, Sandboxes, Thread, ThreadStore
 from assistant.pack import Pack
-from assistant.routing import NO_AGENT, Decision, RouteContext
+from assistant.routing import NO_AGENT, RouteContext
+from assistant.several import BETWEEN, Request, as_one, standing, told_before
 from assistant.spans import Spans
 from assistant.telemetry import Telemetry
 from assistant.turn_log import TurnLog
@@ -45,12 +46,6 @@ SMALL_TALK = frozenset({"chitchat", "greeting"})
 _log = logging.getLogger(__name__)
 
 
-class ChoosesAgent(Protocol):
-    """What a turn needs of `assistant.routing.Router`."""
-
-    def decide(self, text: str, context: RouteContext) -> Decision: ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Workings:
     """What every turn of an assistant shares."""
@@ -58,7 +53,7 @@ class Workings:
     pack: Pack
     model_name: str
     timeout_s: float
-    router: ChoosesAgent
+    chooser: Chooser
     knowledge: PassageSearch
     specialists: Mapping[str, Specialist]
     threads: ThreadStore
@@ -83,10 +78,11 @@ class Turn:
         faults = self.workings.sandboxes.faults(self.request.sandbox)
         opened = await self._accept()
         try:
-            route = self._route(opened.thread)
-            await self._tell_route(opened.thread, route)
-            answer = await (self._decline(route) if route.agent == NO_AGENT else self._answer(opened, route, faults))
-            await self._conclude(opened.thread, route, answer)
+            chosen = await self._choose(opened.thread)
+            answers: list[Answer] = []
+            for request in chosen.requests:
+                answers.append(await self._take(opened, request, list(zip(chosen.requests, answers, strict=False)), faults))
+            await self._conclude(opened.thread, chosen, answers)
         except Exception as error:  # noqa: BLE001 - a turn must end with `done`, whatever broke it; the cause is logged
             _log.exception("turn %s broke", self.turn_id)
             await self._give_up(error)
@@ -112,32 +108,40 @@ class Turn:
         await self._ended("load", started)
         return opened
 
-    def _route(self, thread: Thread) -> Route:
+    async def _choose(self, thread: Thread) -> Chosen:
+        started = self.log.now()
         context = RouteContext(current_agent=thread.agent, pending=thread.pending is not None, previous_text=thread.previous_text)
-        decision = self.workings.router.decide(self.request.message, context)
-        self.timings["route_s"] = decision.duration_s
-        if decision.agent != NO_AGENT and decision.agent not in self.workings.specialists:
-            decision = replace(decision, agent=self.workings.pack.safest_agent, stage="default")
-        return settle(decision, current=thread.agent, pack=self.workings.pack)
+        chosen = await self.workings.chooser.choose(self.request.message, context, self.spans)
+        self.timings["route_s"] = self.log.now() - started
+        return chosen
 
-    async def _tell_route(self, thread: Thread, route: Route) -> None:
+    async def _take(self, opened: Opened, request: Request, before: Sequence[tuple[Request, Answer]], faults: Faults) -> Answer:
+        """The answer of one agent. `before`: what others have answered in this turn."""
+        previous = before[-1][0].route.agent if before else opened.thread.agent
+        await self._tell_route(previous, request.route)
+        if request.route.agent == NO_AGENT:
+            return await self._decline(request.route)
+        return await self._answer(opened, request, before, faults)
+
+    async def _tell_route(self, previous: str | None, route: Route) -> None:
         decision = route.decision
         await self.log.emit(
             RouteEvent(
                 **self.log.stamp(),
                 agent=route.agent,
-                previous_agent=thread.agent,
+                previous_agent=previous,
                 stage=decision.stage,
                 confidence=decision.confidence,
-                intent=decision.intent,
+                intent=decision.intent or None,
                 alternatives=[AgentScore(agent=name, probability=share) for name, share in decision.alternatives],
                 duration_s=decision.duration_s,
+                doubt=decision.doubt or None,
             )
         )
 
-    async def _answer(self, opened: Opened, route: Route, faults: Faults) -> Answer:
-        work, thread = self.workings, opened.thread
-        routed = self.log.now() - self.timings["route_s"]
+    async def _answer(self, opened: Opened, request: Request, before: Sequence[tuple[Request, Answer]], faults: Faults) -> Answer:
+        work, thread, route = self.workings, opened.thread, request.route
+        since = self.log.now() - (0.0 if before else self.timings["route_s"])
         specialist = work.specialists[route.agent]
         deps = specialist.deps_type(
             state=work.sandboxes.state(self.request.sandbox, faults),
@@ -149,20 +153,27 @@ class Turn:
 
         async def switched() -> None:
             if route.handoff_from is not None:
-                await self.log.emit(
-                    HandoffEvent(
-                        **self.log.stamp(),
-                        from_agent=route.handoff_from,
-                        to_agent=route.agent,
-                        duration_s=self.log.now() - routed,
-                    )
+                duration_s = self.log.now() - since
+                event = HandoffEvent(
+                    **self.log.stamp(), from_agent=route.handoff_from, to_agent=route.agent, duration_s=duration_s
                 )
+                await self.log.emit(event)
 
+        told = "".join(answer.text + BETWEEN for _, answer in before)
+        if told:
+            await self.log.emit(TokenEvent(**self.log.stamp(), text=BETWEEN))
         run = AnswerRun(
-            specialist=specialist, deps=deps, log=self.log, spans=self.spans, faults=faults, on_first_request=switched
+            specialist=specialist,
+            deps=deps,
+            log=self.log,
+            spans=self.spans,
+            faults=faults,
+            on_first_request=switched,
+            told=told,
         )
         started = self.log.now()
-        answer = await run.answer(self.request.message, opened.history(), timeout_s=work.timeout_s)
+        history = [*opened.history(), *told_before(before)]
+        answer = await run.answer(request.text, history, timeout_s=work.timeout_s)
         await self._ended("agent", started)
         return answer
 
@@ -173,7 +184,8 @@ class Turn:
         # Nobody's turn stays out of what the agents read, so that an open question is still the last thing said.
         return Answer(text=text, outcome="answered" if greeted else "refused", messages=[], usage=RunUsage(), model_name=None)
 
-    async def _conclude(self, thread: Thread, route: Route, answer: Answer) -> None:
+    async def _conclude(self, thread: Thread, chosen: Chosen, answers: Sequence[Answer]) -> None:
+        answer, route = as_one(answers), chosen.requests[0].route
         for citation in citations(answer.text, self.workings.knowledge):
             await self.log.emit(
                 CitationEvent(
@@ -185,7 +197,7 @@ class Turn:
                     exists=citation.exists,
                 )
             )
-        usage = answer.usage
+        usage = answer.usage + chosen.usage
         await self.log.emit(
             UsageEvent(
                 **self.log.stamp(),
@@ -198,22 +210,23 @@ class Turn:
         )
         if answer.error is not None:
             await self.log.emit(ErrorEvent(**self.log.stamp(), code="model_failed", message=answer.error, retryable=True))
-        await self._keep(thread, route, answer)
+        await self._keep(thread, chosen.requests, answers)
         await self._done(route.agent, answer.text, answer.outcome)
 
-    async def _keep(self, thread: Thread, route: Route, answer: Answer) -> None:
-        declined = route.agent == NO_AGENT
+    async def _keep(self, thread: Thread, requests: Sequence[Request], answers: Sequence[Answer]) -> None:
+        answer, agent, left = as_one(answers), requests[0].route.agent, standing(requests, answers)
+        declined = agent == NO_AGENT
         started = self.log.now()
         finished = FinishedTurn(
             thread_id=thread.thread_id,
             turn_id=self.turn_id,
             text=answer.text,
-            agent=route.agent,
+            agent=agent,
             outcome=answer.outcome,
-            messages=answer.messages,
-            thread_agent=thread.agent if declined else route.agent,
-            pending=thread.pending if declined else open_question(answer.messages),
-            previous_text=thread.previous_text if declined else self.request.message,
+            messages=left.messages,
+            thread_agent=thread.agent if declined else left.agent,
+            pending=thread.pending if declined else left.pending,
+            previous_text=thread.previous_text if declined else left.previous_text,
             events=self.log.kept(),
         )
         await self.workings.threads.finish(finished, self.workings.now())
@@ -230,7 +243,7 @@ class Turn:
 
     async def _ended(self, stage: str, started: float) -> None:
         duration_s = self.log.now() - started
-        self.timings[f"{stage}_s"] = duration_s
+        self.timings[f"{stage}_s"] = self.timings.get(f"{stage}_s", 0.0) + duration_s
         await self.log.emit(NodeEvent(**self.log.stamp(), name=stage, duration_s=duration_s))
 
     async def _done(self, agent: str, text: str, outcome: Outcome) -> None:

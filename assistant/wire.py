@@ -47,6 +47,8 @@ class MetaEvent(EventFields):
 
 
 class RouteEvent(EventFields):
+    """One for each agent that answers, ahead of its answer. `doubt` says why the choice is not to be relied on."""
+
     type: Literal["route"] = "route"
     agent: str
     previous_agent: str | None
@@ -55,6 +57,7 @@ class RouteEvent(EventFields):
     intent: str | None
     alternatives: list[AgentScore]
     duration_s: float
+    doubt: str | None = None
 
 
 class NodeEvent(EventFields):
@@ -138,7 +141,7 @@ class ErrorEvent(EventFields):
 
 
 class DoneEvent(EventFields):
-    """`timings`: seconds by stage (`route_s load_s agent_s model_s tools_s store_s overhead_s total_s`);
+    """`agent`: who answered, the first where several did. `timings`: seconds by stage (`route_s load_s agent_s model_s tools_s store_s overhead_s total_s`);
     `overhead_s` is the turn's wall time minus the union of its model and tool spans."""
 
     type: Literal["done"] = "done"

@@ -57,7 +57,8 @@ class Citation:
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """One user message and what came back. `error` is set when no answer came."""
+    """One user message and what came back. `error` is set when no answer came. Where several agents answered, `route` is the first one's and holds those of
+    the others under `also`, in the order of their answers."""
 
     user: str
     text: str
@@ -115,7 +116,6 @@ def turn_from_events(user: str, events: Sequence[Event], duration_s: float | Non
     """Fold the wire events of one turn. A stream without `done` gives a turn with `error`."""
     done = next((event for event in events if isinstance(event, DoneEvent)), None)
     failure = next((event for event in events if isinstance(event, ErrorEvent)), None)
-    route = next((event for event in events if isinstance(event, RouteEvent)), None)
     handoff = next((event for event in events if isinstance(event, HandoffEvent)), None)
     usage = next((event for event in events if isinstance(event, UsageEvent)), None)
     error = failure.message if failure else None
@@ -126,7 +126,7 @@ def turn_from_events(user: str, events: Sequence[Event], duration_s: float | Non
         text=done.text if done else "",
         agent=done.agent if done else None,
         outcome=done.outcome if done else None,
-        route=route.model_dump(exclude={"id", "t_s", "type"}) if route else None,
+        route=_route(events),
         handoff=handoff.model_dump(exclude={"id", "t_s", "type"}) if handoff else None,
         tool_calls=_tool_calls(events),
         citations=[
@@ -139,6 +139,13 @@ def turn_from_events(user: str, events: Sequence[Event], duration_s: float | Non
         duration_s=duration_s,
         error=error,
     )
+
+
+def _route(events: Sequence[Event]) -> dict[str, Any] | None:
+    routes = [event.model_dump(exclude={"id", "t_s", "type"}) for event in events if isinstance(event, RouteEvent)]
+    if not routes:
+        return None
+    return routes[0] | ({"also": routes[1:]} if len(routes) > 1 else {})
 
 
 def _tool_calls(events: Sequence[Event]) -> list[ToolCall]:

@@ -57,7 +57,7 @@ class Answer:
 
 @dataclass(kw_only=True)
 class AnswerRun:
-    """One run of one specialist. `on_first_request` is called when the specialist is ready to ask its model."""
+    """One run of one specialist. `on_first_request` is called when the specialist is ready to ask its model. `told` is what agents before it said in this turn."""
 
     specialist: Specialist
     deps: TurnDeps
@@ -65,6 +65,7 @@ class AnswerRun:
     spans: Spans
     faults: Faults
     on_first_request: Callable[[], Awaitable[None]]
+    told: str = ""
     usage: RunUsage = field(default_factory=RunUsage)
     _asked_model: bool = False
     _text_sent: bool = False
@@ -136,6 +137,8 @@ class AnswerRun:
         if self._text_sent:
             self._text_sent = False
             await self.log.emit(RestartEvent(**self.log.stamp(), reason=reason))
+            if self.told:
+                await self.log.emit(TokenEvent(**self.log.stamp(), text=self.told))
 
     async def _tool_called(self, event: FunctionToolCallEvent) -> None:
         await self._take_back("the answer follows a tool call")

@@ -34,7 +34,10 @@ class RouteContext:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """`confidence` is the calibrated probability of `agent`; `alternatives` are the other agents, most probable first."""
+    """`confidence` is the calibrated probability of `agent`; `alternatives` are the other agents, most probable first.
+
+    `doubt` says why the choice is not to be relied on, empty where it is.
+    """
 
     agent: str
     intent: str
@@ -42,6 +45,7 @@ class Decision:
     alternatives: list[tuple[str, float]]
     stage: RouteStage
     duration_s: float
+    doubt: str = ""
 
 
 class Router:

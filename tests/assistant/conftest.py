@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
 from assistant.build import Parts, open_assistant
+from assistant.choosing import whole
 from assistant.deps import Passage
 from assistant.pack import Pack
 from assistant.routing import NO_AGENT, Decision, RouteContext
@@ -191,11 +192,15 @@ class Desk:
     seen: list[tuple[list[ModelMessage], AgentInfo]] = field(default_factory=list)
     model: Model | None = None
     now: datetime = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+    split: Callable[[str], Sequence[str]] = whole
+    others: Mapping[str, Model] = field(default_factory=dict[str, Model])
 
     @property
     def parts(self) -> Parts:
+        """Every model string is the scripted model, but for those of `others`."""
         model = self.model or scripted(self.script, self.seen)
-        return Parts(router=self.router, knowledge=OneShelf(), resolve=lambda name: model)
+        resolve = {**self.others}
+        return Parts(router=self.router, knowledge=OneShelf(), resolve=lambda name: resolve.get(name, model), split=self.split)
 
     def configure(self, **changes: object) -> None:
         self.settings = replace(self.settings, **changes)
