@@ -73,22 +73,25 @@ class Splitter:
     def _parts(self, text: str, most: int) -> list[tuple[str, str]]:
         """Agents and their clauses in order; at most `most`."""
         whole = self._router.predict(text)
-        cut = self._best_cut(text, dict(whole.agents)) if most > 1 else None
+        heard = {agent for agent, share in whole.agents if agent != NO_AGENT and share >= HEARD}
+        cut = self._best_cut(text, heard) if most > 1 and len(heard) > 1 else None
         if cut is None:
             return [(whole.agent, text)]
         left = self._parts(cut[0], most - 1)
         return [*left, *self._parts(cut[1], most - len(left))]
 
-    def _best_cut(self, text: str, whole: dict[str, float]) -> tuple[str, str] | None:
-        """The cut whose weaker side is clearest, of those that part two agents."""
+    def _best_cut(self, text: str, heard: set[str]) -> tuple[str, str] | None:
+        """The cut whose weaker side is clearest, of those that part two of the agents `heard`."""
         found: tuple[float, str, str] | None = None
         for left, right, needed in _cuts(text):
-            first, second = self._router.predict(left), self._router.predict(right)
-            clear = min(first.confidence, second.confidence)
-            if clear < needed or first.agent == second.agent or NO_AGENT in (first.agent, second.agent):
+            first = self._router.predict(left)
+            if first.confidence < needed or first.agent not in heard:
                 continue
-            heard = min(whole[first.agent], whole[second.agent]) >= HEARD
-            if heard and (found is None or clear > found[0]):
+            second = self._router.predict(right)
+            clear = min(first.confidence, second.confidence)
+            if second.agent == first.agent or second.agent not in heard or clear < needed:
+                continue
+            if found is None or clear > found[0]:
                 found = (clear, left, right)
         return found[1:] if found else None
 
