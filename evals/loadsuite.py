@@ -11,12 +11,14 @@ from typing import Any
 
 from evals.cards import Card
 from evals.chaos import Restartable, aftermath
-from evals.errors import UsageError
+from evals.errors import TargetError, UsageError
 from evals.loading import load_metrics, loadable, paired_accuracy, score_samples, switching, write_script
 from evals.serving import Served, served_assistant
 from evals.suites import Progress, SuiteResult
 from evals.targets.opening import TargetSpec, private_environ
 from loadtests.campaign import read_json
+from loadtests.fleet import Gathering
+from loadtests.processes import LoadError
 from loadtests.runner import LoadPlan, LoadResult, run_load
 from loadtests.runner import Progress as LoadProgress
 from loadtests.samples import read_samples
@@ -31,7 +33,7 @@ _PACED = re.compile(r"^paced:(?:.*?,)?\s*of=(?P<inner>.+)$|^paced:")
 @dataclass(frozen=True, kw_only=True)
 class LoadRun:
     """`paired`: play each card that was loaded once more without load and compare. `watch` hears how the run goes, about twenty times
-    a second. `workers` overrides the profile's generator processes."""
+    a second. `workers` overrides the profile's generator processes; with `gathering` they run on the hosts that join."""
 
     pack: str
     profile: Path
@@ -41,6 +43,7 @@ class LoadRun:
     most_turns: int | None = None
     paired: bool = False
     workers: int | None = None
+    gathering: Gathering | None = None
     watch: Callable[[LoadProgress], None] | None = None
 
 
@@ -69,10 +72,14 @@ def run_load_suite(cards: Sequence[Card], run: LoadRun, progress: Progress) -> S
             progress=_watcher(run, progress, profile, chaos),
             killed_by_us=chaos is not None,
             workers=run.workers,
+            gathering=run.gathering,
             model=run.target.rest.partition("#")[2],
             api_key_variable="OPENAI_API_KEY" if run.target.kind == "openai" else "",
         )
-        result = run_load(plan)
+        try:
+            result = run_load(plan)
+        except LoadError as error:
+            raise TargetError(str(error)) from error
         extra = {} if chaos is None else {"chaos": _after(result, run, chaos)}
     return _result(result, played, profile, run, extra)
 

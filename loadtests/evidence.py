@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,8 @@ from loadtests.traffic import TrafficProfile, Users
 class Evidence:
     """`reports` holds null for a worker that ended without one. `survived` null: the server never answered, so nothing can be said.
 
-    `server` is empty when no process was given to watch. `ended_early` says why a worker ended before its campaign, or is empty.
+    `server` is empty when no process was given to watch. `ended_early` says why a worker ended before its campaign, or is empty. `hosts`: a row for each host
+    of a distributed run (see `fleet.Member`), none where all ran on one.
     """
 
     profile: TrafficProfile
@@ -31,6 +32,7 @@ class Evidence:
     reports: Sequence[WorkerReport | None]
     server: Sequence[Usage] = ()
     generator: Sequence[Usage] = ()
+    hosts: Sequence[Mapping[str, Any]] = ()
     survived: bool | None = None
     ended_early: str = ""
     seed: int = 0

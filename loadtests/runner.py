@@ -9,18 +9,18 @@ import hashlib
 import http.client
 import json
 import os
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from loadtests.campaign import WorkerConfig, read_json, read_reports, write_json
+from loadtests.campaign import WorkerConfig, read_reports
 from loadtests.evidence import Evidence
+from loadtests.fleet import Fleet, Gathering
+from loadtests.generators import Generates, Generators, calibrated
 from loadtests.histogram import Histogram
-from loadtests.processes import calibration_server, locust_worker
 from loadtests.resources import Sampler, Usage, alive
 from loadtests.samples import Sample, read_samples
 from loadtests.schedule import plan_sessions, planned_turns, turns_per_s
@@ -31,13 +31,6 @@ from loadtests.tables import tables
 from loadtests.traffic import Trace, TrafficProfile
 from loadtests.validity import broken
 from reports.records import Estimate
-
-POLL_S = 0.05
-READY_S = 60.0
-"""How long workers may take to import, calibrate and make the first sandboxes."""
-HEAD_START_S = 0.3
-OVERTIME_S = 15.0
-"""How long after the drain a worker may still need to end by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +57,8 @@ class LoadPlan:
 
     `calibration_s` 0 skips the calibration (the run then says nothing about the client's floor). `workers` generator processes share the
     load (default: as many as the profile says). `model` and the name of the environment variable that holds the key are for
-    OpenAI-compatible targets. `killed_by_us`: our own fault schedule kills the server, so its first process need not be there at the end.
+    OpenAI-compatible targets. `killed_by_us`: our own fault schedule kills the server, so its first process need not be there at the end. `gathering`:
+    the generators run on hosts that join; null: on this one.
     """
 
     profile: TrafficProfile
@@ -80,9 +74,12 @@ class LoadPlan:
     model: str = ""
     api_key_variable: str = ""
     killed_by_us: bool = False
+    gathering: Gathering | None = None
 
     @property
     def processes(self) -> int:
+        if self.gathering is not None:
+            return self.gathering.expect * self.gathering.per_host
         return self.workers or self.profile.workers
 
 
@@ -119,7 +116,6 @@ def run_load(plan: LoadPlan) -> LoadResult:
     sessions = plan_sessions(plan.profile, read_script(plan.script), seed=plan.seed)
     folder, samples = _folders(plan.out_dir)
     with ExitStack() as stack:
-        url = stack.enter_context(calibration_server(folder)) if plan.calibration_s > 0 else None
         config = WorkerConfig(
             profile=plan.profile,
             script=plan.script.resolve(),
@@ -129,16 +125,15 @@ def run_load(plan: LoadPlan) -> LoadResult:
             workers=plan.processes,
             folder=folder,
             samples=samples,
-            calibration_url=url,
+            calibration_url=None,
             calibration_s=plan.calibration_s,
             parent_pid=os.getpid(),
             turns_per_s=turns_per_s(plan.profile, planned_turns(sessions)),
             model=plan.model,
             api_key_variable=plan.api_key_variable,
         )
-        config.write()
-        workers = [stack.enter_context(locust_worker(config, number)) for number in range(plan.processes)]
-        ended_early, server, generator = _campaign(plan, workers, config, planned_turns(sessions))
+        generators = _generates(plan, config, stack)
+        ended_early, server = _campaign(plan, generators, planned_turns(sessions))
     turns = list(read_samples(samples))
     evidence = Evidence(
         profile=plan.profile,
@@ -146,7 +141,8 @@ def run_load(plan: LoadPlan) -> LoadResult:
         samples=turns,
         reports=read_reports(folder, plan.processes),
         server=server,
-        generator=generator,
+        generator=generators.usages,
+        hosts=generators.hosts,
         survived=_survived(plan, turns),
         ended_early=ended_early,
         seed=plan.seed,
@@ -164,52 +160,34 @@ def run_load(plan: LoadPlan) -> LoadResult:
     )
 
 
-def _campaign(
-    plan: LoadPlan, workers: list[subprocess.Popen[bytes]], config: WorkerConfig, planned: int
-) -> tuple[str, list[Usage], list[Usage]]:
-    """See the workers through: ready, start, end. Why one ended early (or nothing), and what was sampled beside them."""
-    reason = _wait_ready(workers, config)
+def _generates(plan: LoadPlan, config: WorkerConfig, stack: ExitStack) -> Generates:
+    """The generator processes of the plan, on this host or on those that join."""
+    if plan.gathering is not None:
+        return stack.enter_context(Fleet(plan.gathering, config))
+    config = replace(config, calibration_url=calibrated(stack, config))
+    config.write()
+    return stack.enter_context(Generators(config, range(config.workers)))
+
+
+def _campaign(plan: LoadPlan, generators: Generates, planned: int) -> tuple[str, list[Usage]]:
+    """See the generators through: ready, start, end. Why one ended early (or nothing), and what was sampled of the server."""
+    reason = generators.wait_ready()
     if reason:
-        return reason, [], []
-    zero = time.monotonic() + HEAD_START_S
-    write_json(config.folder / "start.json", {"zero": zero})
-    profile = plan.profile
-    total_s = profile.warmup_s + profile.arrivals.duration_s
-    deadline = zero + total_s + profile.drain_s + OVERTIME_S
-    pids = [] if plan.server_pid is None else [plan.server_pid]
-    with Sampler(pids, zero=zero) as server, Sampler([worker.pid for worker in workers], zero=zero) as generator:
-        while any(worker.poll() is None for worker in workers) and time.monotonic() < deadline:
-            time.sleep(POLL_S)
-            if plan.progress is not None:
-                plan.progress(_progress(config, time.monotonic() - zero, total_s, planned))
-    if any(worker.poll() is None for worker in workers):
-        reason = f"A load generator did not end {OVERTIME_S:g} s after the drain and was stopped."
-    elif any(worker.returncode != 0 for worker in workers):
-        reason = _exit_reason(workers, config)
-    return reason, server.usages, generator.usages
+        return reason, []
+    zero = time.monotonic() + generators.head_start_s
+    generators.start(zero)
+    total_s = plan.profile.warmup_s + plan.profile.arrivals.duration_s
+
+    def polled() -> None:
+        if plan.progress is not None:
+            plan.progress(_progress(generators.rows(), time.monotonic() - zero, total_s, planned))
+
+    with Sampler([] if plan.server_pid is None else [plan.server_pid], zero=zero) as server:
+        reason = generators.watch(polled)
+    return reason, server.usages
 
 
-def _wait_ready(workers: list[subprocess.Popen[bytes]], config: WorkerConfig) -> str:
-    deadline = time.monotonic() + READY_S + config.calibration_s
-    waiting = set(range(len(workers)))
-    while waiting:
-        waiting = {number for number in waiting if not (config.folder / f"ready-{number}.json").exists()}
-        if any(worker.poll() is not None for worker in workers):
-            return _exit_reason(workers, config)
-        if time.monotonic() > deadline:
-            return f"The load generator was not ready within {READY_S:g} s."
-        time.sleep(POLL_S)
-    return ""
-
-
-def _exit_reason(workers: list[subprocess.Popen[bytes]], config: WorkerConfig) -> str:
-    ended = [(number, code) for number, worker in enumerate(workers) if (code := worker.poll()) is not None]
-    number, code = next(((number, code) for number, code in ended if code), ended[0])
-    return f"Load generator {number} ended with status {code}; its output is in {config.folder / f'locust-{number}.log'}."
-
-
-def _progress(config: WorkerConfig, t_s: float, total_s: float, planned: int) -> Progress:
-    rows = [row for number in range(config.workers) if (row := read_json(config.folder / f"progress-{number}.json")) is not None]
+def _progress(rows: Sequence[Mapping[str, Any]], t_s: float, total_s: float, planned: int) -> Progress:
     done, errors = (sum(row[name] for row in rows) for name in ("done", "errors"))
     responses = Histogram()
     for row in rows:

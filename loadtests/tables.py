@@ -57,6 +57,7 @@ def tables(evidence: Evidence) -> dict[str, Any]:
         "service_s": _quantiles([value for sample in measured if (value := service_s(sample)) is not None]),
         "tpot_s": _quantiles([value for sample in measured if (value := tpot_s(sample)) is not None]),
         "generator_cpu": generator_cpu(evidence),
+        "hosts": list(evidence.hosts),
         "generator_peak_bytes": max((usage.memory_bytes for usage in evidence.generator), default=None),
         "generator_peak_fds": max((usage.fds for usage in evidence.generator), default=None),
         "server": [asdict(usage) for usage in evidence.server],

@@ -48,7 +48,7 @@ def broken(evidence: Evidence) -> list[str]:
         return ["A load generator ended before its campaign, so part of the load was never sent."]
     if evidence.survived is None:
         return ["The target never answered a single turn, so there is nothing to judge."]
-    checks = (*_lag(evidence), *_rate(evidence), _processor(evidence), _little(evidence), *_floor(evidence), _warm(evidence))
+    checks = (*_lag(evidence), *_rate(evidence), *_processor(evidence), _little(evidence), *_floor(evidence), _warm(evidence))
     return [reason for reason in checks if reason]
 
 
@@ -101,11 +101,16 @@ def _rate(evidence: Evidence) -> list[str]:
     return reasons
 
 
-def _processor(evidence: Evidence) -> str:
-    cpu = generator_cpu(evidence)
-    if cpu is None or cpu < BUSY_CPU * len(evidence.reports):
-        return ""
-    return f"The generator kept {cpu:.2f} processors busy; up to {BUSY_CPU * len(evidence.reports):.2f} can be believed."
+def _processor(evidence: Evidence) -> list[str]:
+    """Each host is held to its own share: an idle one does not excuse a busy one."""
+    parts = [("The generator", generator_cpu(evidence), len(evidence.reports))]
+    if evidence.hosts:
+        parts = [(f"Host {row['name']}", row["cpu"], len(row["generators"])) for row in evidence.hosts]
+    return [
+        f"{who} kept {cpu:.2f} processors busy; up to {BUSY_CPU * count:.2f} can be believed."
+        for who, cpu, count in parts
+        if cpu is not None and cpu >= BUSY_CPU * count
+    ]
 
 
 def _little(evidence: Evidence) -> str:

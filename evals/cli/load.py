@@ -40,17 +40,29 @@ def traffic_profile(name: str) -> Path:
 @click.option("--out", type=click.Path(path_type=Path), help="Keep samples in this folder.")
 @click.option("--paired", is_flag=True, help="Play each loaded card once more without load and compare.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Generator processes; overrides the profile.")
+@click.option("--master", metavar="HOST:PORT", help="Wait here for hosts that join; they generate the load.")
+@click.option("--expect", type=click.IntRange(1, 256), help="How many hosts must join; with --master.")
+@click.option("--join", metavar="HOST:PORT", help="Generate load for the master there, once; profile and target are its own.")
 @click.option("--json", "as_json", is_flag=True)
 def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: bool, **options: Any) -> int:
     """Drive load and score every loaded turn against its card.
 
+    With --master and --join the load comes from several hosts; all need the same ASSAY_LOAD_TOKEN.
+
     \b
     Example:
       assay load smoke
+      assay load users-1000 --target http://10.0.0.5:8080 --master 10.0.0.5:7070 --expect 3
+      assay load --join 10.0.0.5:7070
     """
+    from evals.cli.loadhosts import gathering_of, join_master
     from evals.loadsuite import LoadRun, run_load_suite
 
+    if options["join"]:
+        return join_master(options["join"], os.environ)
     path = traffic_profile(profile)
+    gathering = gathering_of(target_text, options, os.environ)
+    options = {"paired": options["paired"], "workers": options["workers"], "gathering": gathering}
     folder = out or Path(tempfile.mkdtemp(prefix="assay-load-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -98,6 +110,10 @@ def beside(table: Mapping[str, Any]) -> str:
         f"gap p50 / p95, per token           {_s(gap['p50'])} / {_s(gap['p95'])}, {_s(table['tpot_s']['p50'])}",
         f"turns in flight, counted / implied {_n(little['counted'])} / {_n(little['implied'])} (Little's law)",
     ]
+    for row in table.get("hosts", ()):
+        lines.append(
+            f"host {row['name']:<29} generators {_numbers(row['generators'])}, start known to {row['clock_error_s'] * 1000:.2f} ms"
+        )
     for row in table["held"]:
         lines.append(
             f"WebSockets opened / lost / failed  {row['opened']} / {row['lost']} / {row['failed']} of {row['planned']}, "
@@ -125,3 +141,7 @@ def _s(value: float | None) -> str:
 
 def _n(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
+
+
+def _numbers(numbers: list[int]) -> str:
+    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from loadtests import runner
+from loadtests import generators
 from loadtests.campaign import WorkerReport
 from loadtests.evidence import Evidence
 from loadtests.resources import Usage
@@ -105,7 +105,7 @@ def evidence(**changes: Any) -> Evidence:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of a second need no third of a second to see their start; a worker looks for it fifty times a second."""
-    monkeypatch.setattr(runner, "HEAD_START_S", 0.1)
+    monkeypatch.setattr(generators, "HEAD_START_S", 0.1)
 
 
 @pytest.fixture

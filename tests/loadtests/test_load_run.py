@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from loadtests import processes, runner
+from loadtests import generators, processes
 from loadtests.processes import LoadError
 from loadtests.runner import LoadPlan, LoadResult, Progress, run_load
 from loadtests.script import ScriptError
@@ -176,14 +176,14 @@ def test_a_worker_that_cannot_start_names_its_output(wire_server, load, monkeypa
 
 
 def test_a_worker_that_is_never_ready_is_not_waited_for(wire_server, load, monkeypatch):
-    monkeypatch.setattr(runner, "READY_S", 0.0)
+    monkeypatch.setattr(generators, "READY_S", 0.0)
     (reason,) = load(wire_server().url).broken
     assert "not ready" in reason
     assert children()[1:] == []
 
 
 def test_a_worker_that_does_not_end_is_stopped(wire_server, load, monkeypatch):
-    monkeypatch.setattr(runner, "OVERTIME_S", -5.9)
+    monkeypatch.setattr(generators, "OVERTIME_S", -5.9)
     (reason,) = load(wire_server().url).broken
     assert "did not end" in reason
 

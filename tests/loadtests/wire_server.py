@@ -239,7 +239,7 @@ def reply(writer: asyncio.StreamWriter, status: int, body: dict[str, Any]) -> No
 
 async def main() -> None:
     server = Server(json.loads(sys.argv[1]))
-    listener = await asyncio.start_server(server.handle, "127.0.0.1", 0, backlog=1024)
+    listener = await asyncio.start_server(server.handle, server.options.get("host", "127.0.0.1"), 0, backlog=1024)
     sys.stdout.write(f"{listener.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     async with listener:
