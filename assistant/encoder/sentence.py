@@ -15,9 +15,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from assistant.encoder.weights import EncoderError, EncoderFiles, Precision, locate
+from assistant.encoder.weights import MAX_TOKENS, EncoderError, EncoderFiles, Precision, locate, read_tensors, read_tokenizer
 
-MAX_TOKENS = 64
 CACHED_TEXTS = 2048
 GRAPH_VERSION = 2
 
@@ -57,10 +56,7 @@ class SentenceEncoder:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-        tokenizer = Tokenizer.from_file(str(files.folder / "tokenizer.json"))
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(MAX_TOKENS)
-        return cls(session, tokenizer, f"{key}-t{MAX_TOKENS}")
+        return cls(session, read_tokenizer(files), f"{key}-t{MAX_TOKENS}")
 
     def encode(self, text: str) -> Encoding:
         """The vectors of `text`, of which the first 64 tokens count."""
@@ -84,16 +80,10 @@ class SentenceEncoder:
 
 
 def _build(files: EncoderFiles, precision: Precision) -> bytes:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     from assistant.encoder.graph import build_graph
 
     try:
-        weights = load_file(files.folder / "model.safetensors")
-        return build_graph(weights, files.shape, precision).SerializeToString()
-    except SafetensorError as error:
-        raise EncoderError(f"{files.folder / 'model.safetensors'}: not readable ({error}); copy the file again") from error
+        return build_graph(read_tensors(files), files.shape, precision).SerializeToString()
     except KeyError as error:
         raise EncoderError(f"{files.folder / 'model.safetensors'}: no tensor {error}; give a BERT sentence encoder") from error
 

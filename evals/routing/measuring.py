@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assistant.encoder import SentenceEncoder
+from assistant.encoder.tuned import read_card
 from assistant.routing import Router
-from assistant.routing.stored import TrainingData, head_digest, load_model, save_model
+from assistant.routing.stored import TrainingData, head_digest, load_model, own_encoder, save_model
 from evals.errors import UsageError
 from evals.routing.formats import Row
 from evals.routing.judged import HeadRouter, Judged, MeasuredRouter, judge_rows, label_of, labels_of
@@ -17,7 +17,7 @@ from evals.routing.labelled import LabelledSet, own_out_of_scope, read_domains, 
 from evals.routing.perturbations import PERTURBATIONS, perturb
 from evals.routing.result import describe
 from evals.routing.routers import open_router
-from evals.routing.trained import train_router
+from evals.routing.trained import Workplace, train_router, tune_router
 from evals.suites import Progress
 from reports.statistics.bonett_price import paired_difference
 
@@ -35,6 +35,7 @@ class Sources:
     router: str | None = None
     robustness: bool = False
     seed: int = 7
+    finetune: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +50,18 @@ class Subject:
     warnings: Sequence[str] = ()
 
 
-def measure(sources: Sources, encoder: Callable[[], SentenceEncoder], cache_dir: Path, progress: Progress) -> dict[str, Any]:
+def measure(sources: Sources, place: Workplace) -> dict[str, Any]:
     """The fields of `assay routing --json`. Raises `UsageError`, `TargetError` and what the encoder and a model folder raise."""
     domains = read_domains(sources.domains) if sources.domains else None
     # A fault in the test file is told before minutes of training.
     tested = read_test(sources.test, domains=domains) if sources.test else None
     outside = _outside(sources)
-    subject = _subject(sources, domains, encoder, cache_dir)
+    subject = _subject(sources, domains, place)
     if sources.test is None or tested is None:
         return {"router": subject.facts, "warnings": list(subject.warnings)}
     if subject.level == "agent" and domains is None:
         tested = read_test(sources.test, agents=subject.agents)
-    return _measured(sources, subject, tested, outside, progress)
+    return _measured(sources, subject, tested, outside, place.progress)
 
 
 def _measured(
@@ -92,9 +93,7 @@ def _outside(sources: Sources) -> list[Row]:
     return read_out_of_scope(own) if own else []
 
 
-def _subject(
-    sources: Sources, domains: Mapping[str, str] | None, encoder: Callable[[], SentenceEncoder], cache_dir: Path
-) -> Subject:
+def _subject(sources: Sources, domains: Mapping[str, str] | None, place: Workplace) -> Subject:
     if sources.router:
         data = read_training(sources.train, rows_file=sources.rows, domains=domains) if sources.train else None
         spec = sources.router
@@ -107,20 +106,27 @@ def _subject(
         )
     if sources.train:
         data = read_training(sources.train, rows_file=sources.rows, domains=domains)
-        loaded = encoder()
-        router = train_router(data, loaded, cache_dir)
-        facts = _facts(router, {"source": data.source, "digest": data.digest, "n": len(data.rows)})
-        if sources.model:
-            about = TrainingData(name=Path(data.source).name, digest=data.digest, utterances=len(data.rows))
-            facts["model"] = str(sources.model)
-            save_model(sources.model, router, about)
-        return replace(_ours(router, facts), warnings=data.warnings)
+        return _trained(sources, data, place)
     if sources.model is None:
         raise UsageError("nothing to measure: give --train FILE, --model FOLDER or --router SPEC")
-    loaded = encoder()
-    router, card = load_model(sources.model, loaded)
+    router, card = load_model(sources.model, own_encoder(sources.model, place.cache_dir) or place.open())
     facts = _facts(router, {"source": card.data, "digest": card.data_digest, "n": card.utterances})
     return _ours(router, facts | {"model": str(sources.model)})
+
+
+def _trained(sources: Sources, data: LabelledSet, place: Workplace) -> Subject:
+    if sources.model and place.device and not sources.finetune:
+        raise UsageError("--model keeps a head for the served encoder, and --device reads with another; leave --device out")
+    tuned = tune_router(data, place) if sources.finetune else None
+    router = tuned.router if tuned else train_router(data, place.open(), place.cache_dir)
+    facts = _facts(router, {"source": data.source, "digest": data.digest, "n": len(data.rows)})
+    if tuned:
+        facts["tuning"] = dict(read_card(tuned.folder))
+    if sources.model:
+        about = TrainingData(name=Path(data.source).name, digest=data.digest, utterances=len(data.rows))
+        facts["model"] = str(sources.model)
+        save_model(sources.model, router, about, tuned.folder if tuned else None)
+    return replace(_ours(router, facts), warnings=data.warnings)
 
 
 def _facts(router: Router, trained: Mapping[str, Any]) -> dict[str, Any]:

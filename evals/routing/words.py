@@ -33,6 +33,7 @@ def result_lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"warning: {warning}" for warning in found["warnings"])
     router = found["router"]
     yield f"router        {router['name']} {router.get('hash', '')[:19]}"
+    yield from _tuning(router)
     if "n" not in found:
         return
     yield f"test          {found['test']['source']}, {found['n']} texts, {len(found['classes'])} classes, level {found['level']}"
@@ -45,6 +46,15 @@ def result_lines(found: Mapping[str, Any]) -> Iterator[str]:
             yield _line(f"conversations, {part}", found["conversations"][part])
     yield from _robustness(found.get("robustness", {}))
     yield from _weakest(found["classes"])
+
+
+def _tuning(router: Mapping[str, Any]) -> Iterator[str]:
+    if "tuning" in router:
+        tuning, parity = router["tuning"], router["tuning"]["parity"]
+        yield f"tuned         on {tuning['texts']} texts, {tuning['plan']['epochs']} epochs, {tuning['device']}, torch {tuning['torch']}"
+        yield f"parity        int8 beside torch, {parity['texts']} texts: cosine mean {parity['mean']:.4f}, least {parity['least']:.4f}"
+    if "model" in router:
+        yield f"model         {router['model']}"
 
 
 def _line(words: str, estimate: Mapping[str, Any]) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
+from assistant.encoder import EncoderError, tuned
+from assistant.encoder.tuned import Parity
+from assistant.encoder.weights import read_tensors
 from evals.cli.routing import routing
 from evals.errors import UsageError
+from evals.routing import trained
 
 SUBJECTS = {
     "watering": [
@@ -180,6 +186,11 @@ def test_a_router_that_dislikes_chatter_loses_by_it(files, monkeypatch):
         (["--pack", "qsr", "--train", "train.jsonl"], "--pack measures the pack's own router"),
         (["--oos", "x"], "go with --train"),
         (["--router", "python:a:b", "--model", "m", "--train", "train.jsonl", "--test", "test.jsonl"], "two routers"),
+        (["--finetune"], "give --train FILE"),
+        (["--device", "cpu", "--pack", "qsr"], "give --train FILE"),
+        (["train", "--train", "train.jsonl"], "`train` needs --train FILE"),
+        (["train", "--train", "train.jsonl", "--model", "m", "--test", "test.jsonl"], "`train` measures nothing"),
+        (["--train", "train.jsonl", "--model", "m", "--device", "cpu"], "leave --device out"),
         (["--model", "nowhere", "--test", "test.jsonl"], "cannot be read"),
     ],
 )
@@ -192,5 +203,83 @@ def test_options_that_do_not_fit_are_refused(files, monkeypatch, arguments, said
 def test_without_anything_to_measure_it_says_so(tmp_path):
     from evals.routing.measuring import Sources, measure
 
+    place = trained.Workplace(encoder=None, cache_dir=tmp_path, progress=lambda *_: None)
     with pytest.raises(UsageError, match="nothing to measure"):
-        measure(Sources(), lambda: None, tmp_path, lambda *_: None)
+        measure(Sources(), place)
+
+
+@pytest.fixture
+def untuned(monkeypatch, tiny, tmp_path):
+    """A random encoder whose tuning changes nothing and is counted, so that the command is tested without torch."""
+    tunings: list[list[tuple[str, str]]] = []
+
+    def tune(examples, files, plan, device, progress):
+        tunings.append(list(examples))
+        progress(1, 1)
+        return read_tensors(files)
+
+    monkeypatch.setenv("ASSAY_ENCODER", str(tiny))
+    monkeypatch.setenv("ASSAY_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(trained, "tune", tune)
+    torch = SimpleNamespace(__version__="0", cuda=SimpleNamespace(is_available=lambda: False))
+    monkeypatch.setattr(trained, "open_torch", lambda: torch)
+    monkeypatch.setattr(tuned, "measure_parity", lambda folder, texts: Parity(texts=len(texts), mean=0.995, least=0.97))
+    return tunings
+
+
+def test_a_router_is_tuned_with_its_encoder_and_measured_without_being_told_which(files, untuned, monkeypatch):
+    done = run("train", "--train", files / "train.jsonl", "--model", files / "model", "--finetune")
+    assert "on 15 texts, 10 epochs, cpu, torch 0" in done.stdout and "cosine mean 0.9950, least 0.9700" in done.stdout
+    # Three of four texts and then all, each time with the names of the three intents.
+    assert [len(examples) for examples in untuned] == [12, 15]
+    monkeypatch.delenv("ASSAY_ENCODER")
+    again = measured("--model", files / "model", "--test", files / "test.jsonl")
+    first = measured("--train", files / "train.jsonl", "--test", files / "test.jsonl")
+    assert again["router"]["encoder"] != first["router"]["encoder"] and again["accuracy"]["n"] == 3
+    card = files / "model" / "encoder" / "tokenizer.json"
+    card.write_text(card.read_text().replace("fryer", "grill"))
+    with pytest.raises(EncoderError, match=r"tokenizer\.json: is absent or not the file that tuned\.json names"):
+        run("--model", files / "model", "--test", files / "test.jsonl")
+
+
+def test_what_was_tuned_before_is_not_tuned_again(files, untuned):
+    first = measured("--train", files / "train.jsonl", "--test", files / "test.jsonl", "--finetune", "--seed", 2)
+    again = measured("--train", files / "train.jsonl", "--test", files / "test.jsonl", "--finetune")
+    assert again["items"] == first["items"] and len(untuned) == 2
+    assert again["router"]["tuning"]["parity"] == {"texts": 15, "mean": 0.995, "least": 0.97}
+
+
+def test_with_plenty_of_texts_one_in_ten_is_kept_back_and_tuning_happens_once(files, untuned, monkeypatch):
+    monkeypatch.setattr(trained, "PLENTY", 4)
+    rows = [(f"{text} {end}", intent) for text, intent in training() for end in ("now", "please", "today")]
+    (files / "more.jsonl").write_text(rows_of(rows))
+    measured("--train", files / "more.jsonl", "--test", files / "test.jsonl", "--finetune")
+    assert [len(examples) for examples in untuned] == [30 + 3]
+
+
+def test_a_folder_written_again_without_tuning_has_no_encoder_left(files, untuned):
+    run("train", "--train", files / "train.jsonl", "--model", files / "model", "--finetune")
+    run("train", "--train", files / "train.jsonl", "--model", files / "model")
+    assert list((files / "model" / "encoder").iterdir()) == []
+    assert measured("--model", files / "model", "--test", files / "test.jsonl")["accuracy"]["n"] == 3
+
+
+def test_tuning_for_real_and_reading_in_batches(files, tiny, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("ASSAY_ENCODER", str(tiny))
+    monkeypatch.setattr(tuned, "LEAST_MEAN", 0.9)
+    monkeypatch.setattr(tuned, "LEAST", 0.9)
+    found = measured("--train", files / "train.jsonl", "--test", files / "test.jsonl", "--finetune", "--device", "cpu")
+    assert found["router"]["tuning"]["device"] == "cpu" and found["accuracy"]["n"] == 3
+    batched = measured("--train", files / "train.jsonl", "--test", files / "test.jsonl", "--device", "cpu")
+    assert "torch-fp32" in batched["router"]["encoder"] and batched["latency"]["encode_s"]["p50"]["value"] > 0
+    with pytest.raises(UsageError, match="leave --device out"):
+        run("train", "--train", files / "train.jsonl", "--model", files / "m", "--finetune", "--device", "cpu")
+        run("--train", files / "train.jsonl", "--model", files / "m", "--device", "cpu")
+
+
+def test_without_torch_tuning_and_batches_are_refused(files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for more in (["--finetune"], ["--device", "cpu"]):
+        with pytest.raises(EncoderError, match="torch is not installed"):
+            run("--train", files / "train.jsonl", "--test", files / "test.jsonl", *more)
