@@ -11,6 +11,7 @@ from time import perf_counter
 
 from assistant.encoder import SentenceEncoder, write_atomically
 from assistant.routing.head import NO_AGENT, TRAINER_VERSION, Head, Prediction
+from assistant.routing.language import LANGUAGE_VERSION, Language, Spelling, learn_spelling
 from assistant.routing.slips import Vocabulary
 from assistant.routing.stickiness import LEANS, ON_TOPIC, pull, read_form
 from assistant.routing.utterances import FILE_NAME, read_utterances
@@ -18,6 +19,12 @@ from assistant.wire import RouteStage
 
 SURE = 0.9
 """From this probability on no second reading is worth its time."""
+
+UNDERSTOOD = 0.8
+"""A text with this probability is understood, however strangely it is spelled."""
+
+UNKNOWN_LANGUAGE = "unknown language"
+"""The doubt about a text in a language that the utterances do not hold."""
 
 LONGEST = 4_000
 """Characters of a message that are looked at: the encoder reads 64 tokens, the lexical part 64 words."""
@@ -57,11 +64,13 @@ class Router:
         encoder: SentenceEncoder,
         *,
         vocabulary: Vocabulary | None = None,
+        language: Language | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.head = head
         self.encoder = encoder
         self.vocabulary = vocabulary
+        self.language = language
         self._clock = clock
 
     @classmethod
@@ -78,7 +87,7 @@ class Router:
         if head is None:
             head = cls.train(file, encoder)
             write_atomically(cached, head.to_bytes())
-        return cls(head, encoder)
+        return cls(head, encoder, language=_language(file, content, encoder, cache_dir))
 
     @staticmethod
     def train(utterances: Path, encoder: SentenceEncoder) -> Head:
@@ -105,6 +114,10 @@ class Router:
         started = self._clock()
         prediction = self.predict(text)
         ranked, stage = self._in_context(text, prediction, context)
+        # An open question may be answered with names, which are spelled as they please.
+        unknown = not context.pending and self._is_unknown_language(text, ranked[0][1])
+        if unknown:
+            ranked, stage = nobody(prediction), "default"
         agent, confidence = ranked[0]
         intent = next((name for name, _ in prediction.intents if self.head.agent_of(name) == agent), NO_AGENT)
         return Decision(
@@ -114,7 +127,18 @@ class Router:
             alternatives=ranked[1:],
             stage=stage,
             duration_s=self._clock() - started,
+            doubt=UNKNOWN_LANGUAGE if unknown else "",
         )
+
+    def settle(self, text: str, prediction: Prediction) -> list[tuple[str, float]]:
+        """Agents and their probabilities for `text` by itself, the chosen one first."""
+        if self._is_unknown_language(text, prediction.confidence):
+            return nobody(prediction)
+        return settle(prediction, float(self.head.scope_floor[0]))[0]
+
+    def _is_unknown_language(self, text: str, confidence: float) -> bool:
+        """Whether `text` is spelled as no training utterance is, and neither the head nor the conversation makes an agent sure."""
+        return self.language is not None and confidence < UNDERSTOOD and self.language.is_strange(readable(text))
 
     def _in_context(self, text: str, prediction: Prediction, context: RouteContext) -> tuple[list[tuple[str, float]], RouteStage]:
         current = context.current_agent
@@ -147,16 +171,27 @@ def settle(prediction: Prediction, scope_floor: float) -> tuple[list[tuple[str, 
     A text far from everything trained belongs to no agent. A head that was trained without such texts knows no probability of
     that; then `none` gets what the scope leaves over.
     """
-    shares = dict(prediction.agents)
     if prediction.agent == NO_AGENT or prediction.scope >= scope_floor > 0:
         return prediction.agents, "head"
+    return nobody(prediction), "default"
+
+
+def nobody(prediction: Prediction) -> list[tuple[str, float]]:
+    """Agents and their probabilities with `none` first."""
+    shares = dict(prediction.agents)
     if NO_AGENT not in shares:
-        return [
-            (NO_AGENT, 1 - prediction.scope),
-            *((agent, share * prediction.scope) for agent, share in shares.items()),
-        ], "default"
-    rest = [item for item in prediction.agents if item[0] != NO_AGENT]
-    return [(NO_AGENT, shares[NO_AGENT]), *rest], "default"
+        return [(NO_AGENT, 1 - prediction.scope), *((agent, share * prediction.scope) for agent, share in shares.items())]
+    return [(NO_AGENT, shares[NO_AGENT]), *(item for item in prediction.agents if item[0] != NO_AGENT)]
+
+
+def _language(file: Path, content: bytes, encoder: SentenceEncoder, cache_dir: Path) -> Language:
+    """The spelling of an utterances file, learned when `cache_dir` has none for it. The encoder has no part in it."""
+    cached = cache_dir / f"spelling-{hashlib.sha256(f'{LANGUAGE_VERSION} '.encode() + content).hexdigest()[:24]}.npz"
+    spelling = Spelling.from_file(cached)
+    if spelling is None:
+        spelling = learn_spelling(read_utterances(file))
+        write_atomically(cached, spelling.to_bytes())
+    return Language(spelling, lambda: Vocabulary.of((item.text for item in read_utterances(file)), encoder.knows))
 
 
 def _lean(agents: dict[str, float], current: str, strength: float) -> list[tuple[str, float]]:
