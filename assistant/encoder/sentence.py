@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,9 @@ from tokenizers import Tokenizer
 from assistant.encoder.weights import MAX_TOKENS, EncoderError, EncoderFiles, Precision, locate, read_tensors, read_tokenizer
 
 CACHED_TEXTS = 2048
+LEAST_PER_THREAD = 64
+"""Texts that are worth a thread of their own."""
+
 GRAPH_VERSION = 2
 
 
@@ -63,8 +67,13 @@ class SentenceEncoder:
         return self._encode(text)
 
     def encode_many(self, texts: Iterable[str]) -> list[Encoding]:
-        """One encoding per text, equal to `encode` of each."""
-        return [self._encode(text) for text in texts]
+        """One encoding per text, equal to `encode` of each: text after text, on as many threads as there are processors to use."""
+        listed = list(texts)
+        threads = min(_processors(), len(listed) // LEAST_PER_THREAD)
+        if threads < 2:
+            return [self._encode(text) for text in listed]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(self._encode, listed, chunksize=1))
 
     def knows(self, word: str) -> bool:
         """Whether `word`, in lower case, is a single token: then it is a common word and no slip of the keyboard."""
@@ -77,6 +86,11 @@ class SentenceEncoder:
         embedding.setflags(write=False)
         features.setflags(write=False)
         return Encoding(embedding=embedding, features=features)
+
+
+def _processors() -> int:
+    """Those that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _build(files: EncoderFiles, precision: Precision) -> bytes:

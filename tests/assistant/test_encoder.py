@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.special import erf
 from tokenizers import Tokenizer
 
-from assistant.encoder import EncoderError, KnownTexts, SentenceEncoder, weights, write_atomically
+from assistant.encoder import EncoderError, KnownTexts, SentenceEncoder, sentence, weights, write_atomically
 from assistant.encoder.graph import quantise
 
 REFERENCE = Path(__file__).parent / "data" / "encoder_reference.npz"
@@ -295,3 +296,14 @@ def test_learned_texts_are_read_from_the_cache_and_a_full_disk_only_costs_time(t
     monkeypatch.setattr("assistant.encoder.stored.write_atomically", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     again.learn(["the oven"])
     assert np.array_equal(again.encode("the oven").embedding, encoder.encode("the oven").embedding)
+
+
+def test_many_texts_at_once_are_read_as_one_by_one(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(sentence, "LEAST_PER_THREAD", 2)
+    monkeypatch.setattr(sentence, "_processors", lambda: 3)
+    texts = [" ".join(row) for row in itertools.product(("the", "fryer", "is", "hot"), repeat=2)]
+    together = SentenceEncoder.load(tiny, cache_dir=tmp_path).encode_many(text for text in texts)
+    alone = SentenceEncoder.load(tiny, cache_dir=tmp_path)
+    assert [list(one.features) for one in together] == [list(alone.encode(text).features) for text in texts]
+    assert len({one.features.tobytes() for one in together}) > 4
+    assert sentence._processors() == 3 and SentenceEncoder.load(tiny, cache_dir=tmp_path).encode_many([]) == []

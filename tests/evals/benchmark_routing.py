@@ -1,6 +1,7 @@
 """How fast and how large the shipped router is: `python tests/evals/benchmark_routing.py [PACK]`, or `make bench-routing`.
 
 One thread, warm, encoding included. Beside it a nearest-neighbour router (mean similarity of the five nearest per route) on the same vectors.
+Run with an interpreter that has torch (the extra `train`), it also reads the same texts with torch in eager mode and gives the ratio.
 The figures are written to `runs/bench-routing.json` and compared with those of the last time.
 """
 
@@ -12,6 +13,7 @@ import platform
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.encoder import SentenceEncoder
+from assistant.encoder.eager import encode_batches
+from assistant.encoder.weights import locate, read_tensors, read_tokenizer
 from assistant.pack import Pack
 from assistant.routing import NO_AGENT, RouteContext, Router, read_utterances
 from assistant.settings import Settings
@@ -30,6 +34,10 @@ from reports.statistics.quantiles import quantile_estimate
 NEAREST = 5
 RECORD = Path("runs/bench-routing.json")
 WANTED = {"decide_p50_s": 0.002, "decide_p99_s": 0.008, "import_and_load_s": 1.5, "memory_bytes": 250e6}
+WANTED_RATIO = 3.0
+EAGER_BATCH = 32
+LAPS = 3
+"""Each way of reading is timed so often, in turn, and its best lap counts: other work on the machine only adds time."""
 
 _ALONE = """
 import sys, time
@@ -126,8 +134,53 @@ def measure(pack: str) -> dict[str, object]:
     }
 
 
+def compare_encoders(pack: str) -> dict[str, object]:
+    """Texts a second of the served encoder and of torch eager, fp32, both on all processors; empty without torch.
+
+    Eager batches hold `EAGER_BATCH` texts of like length, as sentence-transformers batches by default.
+    """
+    try:
+        import torch  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return {}
+    settings = Settings.from_environ(os.environ)
+    rows = [json.loads(line) for line in Path(f"datasets/{pack}/routing/test.jsonl").read_text().splitlines() if line]
+    texts = sorted({row["text"] for row in rows}, key=len)
+    files = locate(settings.encoder)
+    tensors = {name: torch.from_numpy(value) for name, value in read_tensors(files).items()}
+    tokenizer = read_tokenizer(files)
+
+    def eager(size: int) -> None:
+        for start in range(0, len(texts), size):
+            ids = [tokenizer.encode(text).ids for text in texts[start : start + size]]
+            encode_batches(torch, tensors, files.shape, ids, "cpu")
+
+    def served(together: bool) -> Callable[[], object]:
+        encoder = SentenceEncoder.load(settings.encoder, cache_dir=settings.cache_dir)
+        return lambda: encoder.encode_many(texts) if together else [encoder.encode(text) for text in texts]
+
+    best: dict[str, float] = {}
+    for _ in range(LAPS):
+        ways: dict[str, Callable[[], object]] = {
+            "served_batch_per_s": served(True),
+            "served_single_per_s": served(False),
+            "eager_batch_per_s": lambda: eager(EAGER_BATCH),
+            "eager_single_per_s": lambda: eager(1),
+        }
+        for name, read in ways.items():
+            started = perf_counter()
+            read()
+            best[name] = max(best.get(name, 0.0), len(texts) / (perf_counter() - started))
+    ratio = best["served_batch_per_s"] / best["eager_batch_per_s"]
+    say(
+        f"ratio of batches {ratio:.2f}, wanted {WANTED_RATIO:g}; of single texts {best['served_single_per_s'] / best['eager_single_per_s']:.2f}"
+    )
+    return {"torch": str(torch.__version__), "torch_threads": torch.get_num_threads(), **best, "ratio_batch": ratio}
+
+
 def main() -> None:
-    found = measure(sys.argv[1] if len(sys.argv) > 1 else "qsr")
+    pack = sys.argv[1] if len(sys.argv) > 1 else "qsr"
+    found = measure(pack) | compare_encoders(pack)
     last = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
     for name, value in found.items():
         told = f"{value:.5g}" if isinstance(value, float) else str(value)
