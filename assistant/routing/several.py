@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from assistant.routing.head import NO_AGENT, Prediction
@@ -48,10 +48,16 @@ _PAST = re.compile(r"[^e]ed$")
 _PAUSE = re.compile(r"[,.;:?!]\s")
 
 
+Cut = tuple[str, str, float]
+"""Left side, right side, and how clear both must be."""
+
+
 class Predicts(Protocol):
     """What a splitter needs of `assistant.routing.Router`."""
 
     def predict(self, text: str) -> Prediction: ...
+
+    def predict_both(self, text: str, other: str) -> tuple[Prediction, Prediction]: ...
 
 
 class Splitter:
@@ -72,19 +78,22 @@ class Splitter:
 
     def _parts(self, text: str, most: int) -> list[tuple[str, str]]:
         """Agents and their clauses in order; at most `most`."""
-        whole = self._router.predict(text)
+        cuts = list(_cuts(text)) if most > 1 else []
+        if not cuts:
+            return [(self._router.predict(text).agent, text)]
+        whole, first = self._router.predict_both(text, cuts[0][0])
         heard = {agent for agent, share in whole.agents if agent != NO_AGENT and share >= HEARD}
-        cut = self._best_cut(text, heard) if most > 1 and len(heard) > 1 else None
+        cut = self._best_cut(cuts, first, heard) if len(heard) > 1 else None
         if cut is None:
             return [(whole.agent, text)]
         left = self._parts(cut[0], most - 1)
         return [*left, *self._parts(cut[1], most - len(left))]
 
-    def _best_cut(self, text: str, heard: set[str]) -> tuple[str, str] | None:
-        """The cut whose weaker side is clearest, of those that part two of the agents `heard`."""
+    def _best_cut(self, cuts: Sequence[Cut], earliest: Prediction, heard: set[str]) -> tuple[str, str] | None:
+        """The cut whose weaker side is clearest, of those that part two of the agents `heard`; `earliest` is of the first one's left side."""
         found: tuple[float, str, str] | None = None
-        for left, right, needed in _cuts(text):
-            first = self._router.predict(left)
+        for place, (left, right, needed) in enumerate(cuts):
+            first = self._router.predict(left) if place else earliest
             if first.confidence < needed or first.agent not in heard:
                 continue
             second = self._router.predict(right)
@@ -96,7 +105,7 @@ class Splitter:
         return found[1:] if found else None
 
 
-def _cuts(text: str) -> Iterator[tuple[str, str, float]]:
+def _cuts(text: str) -> Iterator[Cut]:
     """Both sides of each place between two clauses that could be requests, and how clear they must be; the first few in order."""
     given = 0
     for match in _CUT.finditer(text):
@@ -123,7 +132,8 @@ def _ends_whole(left: str) -> bool:
 
 def _begins_anew(right: str) -> bool:
     """Whether what follows a cut begins with a clause that is no item of a list and does not lean on what came before."""
-    clause = words(_clauses(right)[0])
+    # "One of the books" names its subject, "the other one" points back.
+    clause = words(re.sub(r"\bone of\b", "some", _clauses(right)[0], flags=re.IGNORECASE))
     if len(clause) < SHORTEST_CLAUSE or POINTING & {*clause[:FEW]} or _PAST.search(clause[0]):
         return False
     return clause[0] not in LEANING or (clause[0] in VERBS and clause[1] in OWN_SUBJECT)

@@ -38,6 +38,15 @@ class LabelledConversation(_Row):
     turns: Annotated[list[LabelledTurn], Field(min_length=1)]
 
 
+class SeveralRequests(_Row):
+    """A message and the agents that should answer it, in order; one agent where it holds a single request."""
+
+    id: str
+    family: str = ""
+    text: Annotated[str, Field(min_length=1)]
+    agents: Annotated[list[str], Field(min_length=1)]
+
+
 RowT = TypeVar("RowT", bound=_Row)
 
 
@@ -52,6 +61,13 @@ def read_conversations(path: Path, *, agents: Sequence[str]) -> list[LabelledCon
     """Raises `UsageError` with one line per fault."""
     rows = _read(path, LabelledConversation)
     _check([(row.id, turn.agent) for row in rows for turn in row.turns], path, agents)
+    return rows
+
+
+def read_several(path: Path, *, agents: Sequence[str]) -> list[SeveralRequests]:
+    """Raises `UsageError` with one line per fault."""
+    rows = _read(path, SeveralRequests)
+    _check([(row.id, agent) for row in rows for agent in row.agents], path, agents, field="agents")
     return rows
 
 
@@ -84,9 +100,9 @@ def _read(path: Path, row_type: type[RowT]) -> list[RowT]:
     return rows
 
 
-def _check(labels: Sequence[tuple[str, str]], path: Path, agents: Sequence[str]) -> None:
+def _check(labels: Sequence[tuple[str, str]], path: Path, agents: Sequence[str], *, field: str = "agent") -> None:
     faults = [
-        f"{path}: row {row}: field `agent`: unknown {agent!r}{nearest(agent, agents)}"
+        f"{path}: row {row}: field `{field}`: unknown {agent!r}{nearest(agent, agents)}"
         for row, agent in labels
         if agent not in agents
     ]

@@ -12,15 +12,16 @@ from typing import Any, cast
 from assistant.encoder import SentenceEncoder
 from assistant.routing import Router
 from assistant.routing.stored import head_digest
-from evals.routing.data import LabelledConversation, read_conversations
+from evals.routing import several
+from evals.routing.data import LabelledConversation, read_conversations, read_several, read_utterances
 from evals.routing.formats import Row, read_rows, read_text
 from evals.routing.judged import NO_ANSWER, Choice, HeadRouter, Judged, judge_rows
 from evals.routing.measuring import measure_robustness
 from evals.routing.result import describe
 from evals.routing.suite import RoutingRun, run_routing
 from evals.suites import Progress
-from evals.targets.inprocess import PackFacts, pack_facts
-from evals.targets.opening import private_environ
+from evals.targets.inprocess import InProcessTarget, PackFacts, pack_facts
+from evals.targets.opening import CARD_CLOCK, private_environ
 from evals.transcript import Transcript
 
 _FIELDS = ("id", "text", "agent", "intent", "family")
@@ -76,7 +77,20 @@ def measure_pack(request: PackRequest, progress: Progress) -> dict[str, Any]:
         found |= describe(turns, [], pack.labels)
     else:
         found |= _alone(request, singles, pack, progress)
-    return found | {"conversations": _conversations(turns, metrics)} if turns else found
+    found |= {"conversations": _conversations(turns, metrics)} if turns else {}
+    return found | _several(request, folder, pack, singles, progress)
+
+
+def _several(request: PackRequest, folder: Path, pack: _Pack, singles: Path | None, progress: Progress) -> dict[str, Any]:
+    """The pack's own messages with several requests, where it has such and no other test was named."""
+    path = folder / several.FILE_NAME
+    if request.test is not None or singles is None or not path.is_file():
+        return {}
+    texts = [str(row.text) for row in read_utterances(singles, agents=pack.labels)]
+    items = read_several(path, agents=pack.labels)
+    target = InProcessTarget(private_environ(request.environ, request.store), pack=request.pack, now=CARD_CLOCK)
+    playing = several.play_several(items, target, progress)
+    return {"several": several.describe_several(asyncio.run(playing), pack.router, texts)}
 
 
 def _open(facts: PackFacts) -> _Pack:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evals.routing.words import SEVERAL
 from reports import charts
 from reports.format import NOTHING, seconds, share
 from reports.render import render_routing
@@ -35,6 +36,8 @@ def write_page(found: Mapping[str, Any], page: Path) -> None:
     figures += [(words, found["oos"][name]) for name, words in _OUTSIDE if found.get("oos") and found["oos"].get(name)]
     conversations = found.get("conversations") or {}
     figures += [(f"Conversations, {part}", conversations[part]) for part in ("turns", "items") if conversations.get(part)]
+    several = found.get("several") or {}
+    figures += [(words.capitalize(), several[name]) for name, words in SEVERAL.items() if several.get(name)]
     labels, rows, hidden = _heat(found["confusion"])
     render_routing(
         {

@@ -22,6 +22,13 @@ _OUTSIDE = {
     "recall": "out of scope, recall as decided",
     "false_rejection": "in scope, rejected as decided",
 }
+SEVERAL = {
+    "right": "several requests, all agents in order",
+    "all_agents": "several requests, all agents",
+    "first_agent": "several requests, the first agent",
+    "single_kept_whole": "long single requests kept whole",
+    "split_wrongly": "single requests shared out",
+}
 _WEAKEST = 5
 
 
@@ -44,6 +51,8 @@ def result_lines(found: Mapping[str, Any]) -> Iterator[str]:
     for part in ("turns", "items"):
         if found.get("conversations"):
             yield _line(f"conversations, {part}", found["conversations"][part])
+    several = found.get("several", {})
+    yield from (_line(words, several[name]) for name, words in SEVERAL.items() if several.get(name))
     yield from _robustness(found.get("robustness", {}))
     yield from _weakest(found["classes"])
 

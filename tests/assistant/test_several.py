@@ -43,6 +43,7 @@ class Keywords:
     [
         ("my novel is a week late, and is the hall free at noon", ["my novel is a week late", "is the hall free at noon"]),
         ("my novel is a week late and the hall has no light", ["my novel is a week late", "the hall has no light"]),
+        ("renew my novel for me and one of the chairs is torn", ["renew my novel for me", "one of the chairs is torn"]),
         ("Renew my novel for me, please. Also the hall is cold", ["Renew my novel for me, please.", "the hall is cold"]),
         ("renew my novel for me; the hall has no chairs", ["renew my novel for me;", "the hall has no chairs"]),
         ("se me perdió el book ayer y también la hall está fría", ["se me perdió el book ayer", "la hall está fría"]),
