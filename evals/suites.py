@@ -30,6 +30,7 @@ from reports.records import Estimate, Slot
 
 DATASETS = Path("datasets")
 LAP = "machine.lap.p50_s"
+WAITING = "machine.waiting_share"
 REPLAYED = "replayed answers; their times are those of the recorded run"
 Progress = Callable[[str, int, int], None]
 """Called with the suite's name, how much is done and how much there is."""
@@ -89,18 +90,18 @@ async def run_cards(cards: Sequence[Card], run: CardRun, progress: Progress) -> 
 
             pace = Pace(concurrency=concurrency, meter=Meter(budget=run.budget), progress=after_play)
             played = await run_plan(plan, target, journal, pace)
+            machine = {LAP: yardstick.estimate(), WAITING: yardstick.waiting()}
     result = card_result(plan, played, deterministic=target.deterministic)
+    result = replace(result, metrics={**result.metrics, **machine})
     if run.target.kind == "replay":
         result = _without_times(result)
-    else:
-        result = replace(result, metrics={**result.metrics, LAP: yardstick.estimate()})
     result = replace(result, not_measurable={**result.not_measurable, **hidden})
     return _with_instruments(result, plan, run, jury)
 
 
 def _without_times(result: SuiteResult) -> SuiteResult:
     """A replay repeats answers, not times: those are of another day and machine, and no gate may read them."""
-    metrics = {name: value for name, value in result.metrics.items() if not name.startswith(("turn.", "store."))}
+    metrics = {name: value for name, value in result.metrics.items() if not name.startswith(("turn.", "store.", "machine."))}
     tables = {**result.tables, "stages": {}, "evidence": "replay"}
     return replace(
         result,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +14,7 @@ from assistant.encoder import SentenceEncoder, write_atomically
 from assistant.routing.head import NO_AGENT, TRAINER_VERSION, Head, Prediction
 from assistant.routing.language import LANGUAGE_VERSION, Language, Spelling, learn_spelling
 from assistant.routing.slips import Vocabulary
-from assistant.routing.stickiness import LEANS, ON_TOPIC, pull, read_form
+from assistant.routing.stickiness import LEANS, ON_TOPIC, Form, pull, read_form
 from assistant.routing.utterances import FILE_NAME, read_utterances
 from assistant.wire import RouteStage
 
@@ -72,6 +73,7 @@ class Router:
         self.vocabulary = vocabulary
         self.language = language
         self._clock = clock
+        self._second = ThreadPoolExecutor(max_workers=1, thread_name_prefix="router")
 
     @classmethod
     def load(cls, pack: Path, encoder: SentenceEncoder, cache_dir: Path) -> Router:
@@ -109,11 +111,21 @@ class Router:
             return prediction
         return self.head.blend(prediction, self.head.predict(mended, self.encoder.encode(mended)))
 
+    def predict_both(self, text: str, other: str) -> tuple[Prediction, Prediction]:
+        """`predict` of each, on two threads: nearly all of it is the encoder, which lets other threads run."""
+        second = self._second.submit(self.predict, other)
+        return self.predict(text), second.result()
+
     def decide(self, text: str, context: RouteContext) -> Decision:
         """The agent of `text` in its conversation. `duration_s` includes encoding."""
         started = self._clock()
-        prediction = self.predict(text)
-        ranked, stage = self._in_context(text, prediction, context)
+        form = read_form(text)
+        joined = None
+        if context.current_agent and context.previous_text and pull(form, pending=False) >= LEANS:
+            prediction, joined = self.predict_both(text, f"{context.previous_text} {text}")
+        else:
+            prediction = self.predict(text)
+        ranked, stage = self._in_context(form, prediction, joined, context)
         # An open question may be answered with names, which are spelled as they please.
         unknown = not context.pending and self._is_unknown_language(text, ranked[0][1])
         if unknown:
@@ -140,20 +152,22 @@ class Router:
         """Whether `text` is spelled as no training utterance is, and neither the head nor the conversation makes an agent sure."""
         return self.language is not None and confidence < UNDERSTOOD and self.language.is_strange(readable(text))
 
-    def _in_context(self, text: str, prediction: Prediction, context: RouteContext) -> tuple[list[tuple[str, float]], RouteStage]:
+    def _in_context(
+        self, form: Form, prediction: Prediction, joined: Prediction | None, context: RouteContext
+    ) -> tuple[list[tuple[str, float]], RouteStage]:
+        """`joined` is what the head says of the message before and this one together, for a message that leans on it."""
         current = context.current_agent
         if current is None or current not in dict(prediction.agents):
             return settle(prediction, float(self.head.scope_floor[0]))
-        form = read_form(text)
         strength = pull(form, pending=context.pending)
         if current == NO_AGENT:
             strength = min(strength, 1.0)
         elif prediction.agent == NO_AGENT:
             strength += ON_TOPIC
         agents = dict(prediction.agents)
-        if context.previous_text and pull(form, pending=False) >= LEANS:
-            joined = dict(self.predict(f"{context.previous_text} {text}").agents)
-            agents = {agent: 0.5 * (share + joined[agent]) for agent, share in agents.items()}
+        if joined is not None:
+            together = dict(joined.agents)
+            agents = {agent: 0.5 * (share + together[agent]) for agent, share in agents.items()}
         ranked = _lean(agents, current, strength)
         if ranked[0][0] == prediction.agent:
             return ranked, "head"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
-from reports.format import change, of_planned, plural, quantity
+from reports.format import change, of_planned, plural, quantity, share
 from reports.gates.metrics import Metric, describe_metric
 from reports.gates.policy import Line, Policy
 from reports.gates.reference import NOTHING, Reference
@@ -17,6 +17,9 @@ from reports.statistics.quantiles import INFINITE
 from reports.statistics.sample_size import more_needed
 
 LAP = "machine.lap.p50_s"
+WAITING = "machine.waiting_share"
+BUSY_FACTOR = 5.0
+"""Where three programs shared each core, the p95 of own times was 2 to 4.5 times that of the free machine; docs/decisions/0006-slow-machines.md."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +118,14 @@ def _measured(line: Line, metric: Metric, record: Record, policy: Policy, refere
         return _Found(state="invalid", sentence=sentence, estimate=estimate, measured=estimate)
     if line.limit in ("max_drop", "max_rise"):
         return _compared(line, metric, policy, estimate, reference)
-    return _on_machine(_against(line, metric, estimate), line, metric, _slowness(record, policy))
+    found = _against(line, metric, estimate)
+    if metric.unit != "seconds" or found.state not in ("fail", "inconclusive"):
+        return found
+    slowness = _slowness(record, policy)
+    waited = _waited(record, policy)
+    if waited is not None:
+        return _on_busy_machine(found, line, waited, slowness)
+    return _on_slow_machine(found, line, slowness)
 
 
 def _slowness(record: Record, policy: Policy) -> float:
@@ -126,9 +136,26 @@ def _slowness(record: Record, policy: Policy) -> float:
     return max(1.0, lap.low / policy.machine.lap_s)
 
 
-def _on_machine(found: _Found, line: Line, metric: Metric, slowness: float) -> _Found:
+def _waited(record: Record, policy: Policy) -> float | None:
+    """The share of time spent waiting for a processor, where it is more than the policy allows."""
+    waiting = record.metrics.get(WAITING)
+    most = policy.machine.waiting if policy.machine else None
+    if most is None or waiting is None or waiting.value is None or waiting.value <= most:
+        return None
+    return waiting.value
+
+
+def _on_busy_machine(found: _Found, line: Line, waited: float, slowness: float) -> _Found:
+    """A time over its limit, but not five times over, decides nothing where the work had to wait for a processor."""
+    if found.estimate is None or _bounds(line, found.estimate)[0] / slowness > BUSY_FACTOR * line.threshold:
+        return found
+    sentence = f"{found.sentence} {share(waited)} of the time was spent waiting for a processor that other programs held; measure on a free machine."
+    return replace(found, state="inconclusive", sentence=sentence, slow_machine=True)
+
+
+def _on_slow_machine(found: _Found, line: Line, slowness: float) -> _Found:
     """A time over its limit decides nothing where the slowness of the machine explains it."""
-    if slowness == 1.0 or metric.unit != "seconds" or found.estimate is None or found.state not in ("fail", "inconclusive"):
+    if slowness == 1.0 or found.estimate is None:
         return found
     low, _, _ = _bounds(line, found.estimate)
     if low / slowness > line.threshold:

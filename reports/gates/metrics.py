@@ -112,6 +112,7 @@ METRICS: tuple[Metric, ...] = (
     *_rows("seconds", "Voice", "turns", {"voice.ttft.p95_s": "Voice, first token, p95"}),
     *_rows("share", "Soak", "turns", {"soak.availability": "Availability over a long run"}),
     *_rows("seconds", "Machine", "laps", {"machine.lap.p50_s": "A fixed piece of work on this machine, median"}),
+    *_rows("share", "Machine", "laps", {"machine.waiting_share": "Time spent waiting for a processor"}),
 )
 GUARDS: tuple[Metric, ...] = tuple(
     _rows(

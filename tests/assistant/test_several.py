@@ -28,6 +28,9 @@ class Keywords:
     agents: tuple[str, ...] = ("loans", "rooms", "cafe", NO_AGENT)
     asked: list[str] = field(default_factory=list)
 
+    def predict_both(self, text: str, other: str) -> tuple[Prediction, Prediction]:
+        return self.predict(text), self.predict(other)
+
     def predict(self, text: str) -> Prediction:
         self.asked.append(text)
         found = [SUBJECTS[word] for word in re.findall(r"\w+", text) if word in SUBJECTS] or [NO_AGENT]

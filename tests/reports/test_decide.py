@@ -402,6 +402,27 @@ def test_a_slow_machine_excuses_only_what_it_explains_and_never_into_a_pass(
     assert ("times slower" in gate.sentence) is slow
 
 
+@pytest.mark.parametrize(
+    ("waiting", "overhead_s", "state", "slow"),
+    [
+        (0.30, 0.045, "inconclusive", True),
+        (0.04, 0.045, "fail", False),
+        (0.30, 0.015, "pass", False),
+        (0.30, 0.200, "fail", False),
+    ],
+)
+def test_times_of_a_busy_machine_decide_nothing_unless_they_are_far_off(
+    sample: ModuleType, pr_policy: Policy, waiting: float, overhead_s: float, state: str, slow: bool
+) -> None:
+    share = Estimate(value=waiting, low=waiting, high=waiting, k=None, n=100, planned=100, confidence=1.0, method="schedstat")
+    busy = {"machine.waiting_share": share, "turn.overhead.p95_s": sample.times(overhead_s)}
+    slots = sample.card_slots()
+    verdict = decide(sample.make_record(slots, on_machine(sample, 0.003, **busy)), slots, pr_policy)
+    gate = next(gate for gate in verdict.gates if gate.id == "turn.overhead.p95_s")
+    assert (gate.state, gate.slow_machine) == (state, slow)
+    assert ("of the time was spent waiting" in gate.sentence) is slow
+
+
 def test_a_slow_machine_excuses_no_wrong_answers(sample: ModuleType, pr_policy: Policy) -> None:
     metrics = on_machine(sample, 0.02, **{"routing.accuracy": wilson(1040, 1139)})
     slots = sample.card_slots()
