@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -54,6 +54,19 @@ class TrackResult:
     traces: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A single measurement as one run of `experiment`. `files` become its artifacts; `root` is the folder the default store lies in."""
+
+    experiment: str
+    name: str
+    metrics: Mapping[str, float]
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    files: Sequence[Path]
+    root: Path
+
+
 def default_uri(root: Path) -> str:
     """The tracking store of all runs under `root`."""
     return f"sqlite:///{(root / 'mlflow.db').resolve()}"
@@ -83,19 +96,51 @@ def track(folder: Path, *, tracking_uri: str | None = None) -> TrackResult:
         except (RecordError, VerdictError):
             raise
         except Exception as error:  # noqa: BLE001 any failure of the tracker's many layers must leave the run untouched
-            reason = " ".join(_scrubbed(str(error), uri).split())[:300] or "no reason given"
-            result = TrackResult(
-                ok=False,
-                sentence=f"The run was not stored in MLflow ({type(error).__name__}: {reason}); `assay track` retries it.",
-                tracking_uri=_without_secret(uri),
-                experiment_id=None,
-                run_id=None,
-                traces=0,
-            )
+            result = _failed("The run was not stored in MLflow", "`assay track` retries it.", error, uri)
     done, pending = folder / "track.json", folder / "track-pending.json"
     (done if result.ok else pending).write_text(json.dumps(asdict(result), indent=1, sort_keys=True) + "\n", encoding="utf-8")
     (pending if result.ok else done).unlink(missing_ok=True)
     return result
+
+
+def track_measurement(measured: Measurement, *, tracking_uri: str | None = None) -> TrackResult:
+    """Store one measurement in MLflow. Never raises for an outage; nothing is left behind that could be sent again."""
+    uri = tracking_uri or default_uri(measured.root)
+    with quiet_environment():
+        try:
+            return _store_measurement(measured, uri)
+        except Exception as error:  # noqa: BLE001 as in `track`
+            return _failed("The measurement was not stored in MLflow", "measure again once the tracker answers.", error, uri)
+
+
+def _store_measurement(measured: Measurement, uri: str) -> TrackResult:
+    from mlflow.entities import Metric, Param
+
+    measured.root.mkdir(parents=True, exist_ok=True)
+    client = tracker(uri)
+    experiment_id = _experiment(client, measured.experiment, measured.root / measured.name, uri)
+    run = client.create_run(experiment_id, run_name=measured.name, tags=dict(measured.tags))
+    run_id, now_ms = str(run.info.run_id), int(run.info.start_time)
+    metrics = [Metric(name, value, now_ms, 0) for name, value in measured.metrics.items()]
+    params = [Param(name, value[:500]) for name, value in measured.params.items()]
+    for first in range(0, max(1, len(metrics)), BATCH):
+        client.log_batch(run_id, metrics=metrics[first : first + BATCH], params=params if first == 0 else [])
+    for file in measured.files:
+        client.log_artifact(run_id, str(file))
+    client.set_terminated(run_id, "FINISHED")
+    return _done("The measurement is stored in MLflow.", uri, experiment_id, run_id, 0)
+
+
+def _failed(what: str, remedy: str, error: Exception, uri: str) -> TrackResult:
+    reason = " ".join(_scrubbed(str(error), uri).split())[:300] or "no reason given"
+    return TrackResult(
+        ok=False,
+        sentence=f"{what} ({type(error).__name__}: {reason}); {remedy}",
+        tracking_uri=_without_secret(uri),
+        experiment_id=None,
+        run_id=None,
+        traces=0,
+    )
 
 
 def _without_secret(uri: str) -> str:

@@ -44,6 +44,7 @@ _FILES = ("train", "rows", "domains", "oos", "model", "router")
 @click.option("--seed", default=7, show_default=True, help="Seed of --robustness.")
 @click.option("--conversations", type=click.Path(path_type=Path), help="Multi-turn items; default: the pack's.")
 @click.option("--report", type=click.Path(path_type=Path), help="Also write this page: confusion, reliability, worst items.")
+@click.option("--track", is_flag=True, help="Also store it in MLflow: MLFLOW_TRACKING_URI, else mlflow.db among the runs.")
 @click.option("--json", "as_json", is_flag=True)
 def routing(action: str | None, compare: tuple[Path, Path] | None, report: Path | None, as_json: bool, **options: Any) -> None:
     """Measure agent selection: accuracy, precision and recall, confusion, calibration, out-of-scope, latency.
@@ -71,7 +72,18 @@ def routing(action: str | None, compare: tuple[Path, Path] | None, report: Path 
 
         write_page(found, report)
         click.echo(f"wrote {report}", err=True)
+    if options["track"]:
+        _track(found)
     _show(found, as_json)
+
+
+def _track(found: Mapping[str, Any]) -> None:
+    """A tracker that is down is told and changes nothing else, the exit code neither."""
+    from evals.routing.tracked import track_result
+
+    if "confusion" not in found:
+        raise UsageError("--track stores a measurement, and nothing was measured; give a test, and no --compare")
+    click.echo(track_result(found, root=Path("runs"), tracking_uri=os.environ.get("MLFLOW_TRACKING_URI")).sentence, err=True)
 
 
 def _only_training(options: Mapping[str, Any], compare: object) -> None:
