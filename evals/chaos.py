@@ -1,23 +1,27 @@
-"""Chaos under load: our own fault schedule kills the server and starts it again, and every turn that it had accepted must still be there."""
+"""Chaos under load: our own fault schedule strikes the server or its store, and every turn that it had accepted must still be there."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 
 from evals.errors import TargetError
 from evals.serving import Served, free_port, served_assistant
-from loadtests.runner import Progress
 from loadtests.samples import Sample
 from loadtests.script import Conversation
+from loadtests.traffic import Chaos
+
+LOCK_WAIT_S = 10.0
+"""How long the lock itself may have to wait for the server's own write to end."""
 
 
 class Restartable:
@@ -30,21 +34,25 @@ class Restartable:
         self._port = free_port()
         self._stack = ExitStack()
         self._starts = 0
-        self.killed_at: float | None = None
 
-    def __enter__(self) -> Restartable:
+    def __enter__(self) -> Self:
         self.served = self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def kill_once(self, seen: Progress, kill_at_s: float) -> None:
-        """Kill the server without warning once the run is `kill_at_s` old, and start it again at once."""
-        if self.killed_at is None and seen.t_s >= kill_at_s:
-            self.killed_at = time.monotonic()
-            os.killpg(self.served.pid, signal.SIGKILL)
-            self.served = self._start()
+    @property
+    def store(self) -> Path:
+        return Path(self._environ["ASSAY_STATE_DIR"])
+
+    def kill(self) -> None:
+        """Kill the server without warning and start it again at once."""
+        os.killpg(self.served.pid, signal.SIGKILL)
+        self.served = self._start()
+
+    def signal(self, signum: int) -> None:
+        os.killpg(self.served.pid, signum)
 
     def _start(self) -> Served:
         self._starts += 1
@@ -52,15 +60,97 @@ class Restartable:
         return self._stack.enter_context(served_assistant(self._arguments, environ=self._environ, log=log, port=self._port))
 
 
+@dataclass(kw_only=True)
+class Fault:
+    """`begin` strikes at `at_s`, `end` undoes it `for_s` later. `begun_at`: when it struck, on the monotonic clock; null before."""
+
+    kind: str
+    at_s: float
+    for_s: float
+    begin: Callable[[], object]
+    end: Callable[[], object]
+    begun_at: float | None = None
+    ended: bool = False
+
+
+class Disturbances:
+    """Lets each fault of a schedule come and go. A context manager: at its end none goes on."""
+
+    def __init__(self, chaos: Chaos, server: Restartable) -> None:
+        self.faults = list(_faults(chaos, server))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cease()
+
+    def look(self, t_s: float) -> None:
+        """Begin and end what is due `t_s` seconds into the run."""
+        for fault in self.faults:
+            if fault.begun_at is None and t_s >= fault.at_s:
+                fault.begun_at = time.monotonic()
+                fault.begin()
+            elif fault.begun_at is not None and not fault.ended and t_s >= fault.at_s + fault.for_s:
+                fault.ended = True
+                fault.end()
+
+    def cease(self) -> None:
+        """End whatever goes on."""
+        for fault in self.faults:
+            if fault.begun_at is not None and not fault.ended:
+                fault.ended = True
+                fault.end()
+
+
+def _faults(chaos: Chaos, server: Restartable) -> Iterable[Fault]:
+    if chaos.kill_at_s is not None:
+        yield Fault(kind="kill", at_s=chaos.kill_at_s, for_s=0.0, begin=server.kill, end=lambda: None)
+    if chaos.frozen is not None:
+        stop, go = (lambda: server.signal(signal.SIGSTOP)), (lambda: server.signal(signal.SIGCONT))
+        yield Fault(kind="frozen", at_s=chaos.frozen.at_s, for_s=chaos.frozen.for_s, begin=stop, end=go)
+    if chaos.database_locked is not None:
+        lock, spell = _Lock(server.store / "assay.db"), chaos.database_locked
+        yield Fault(kind="database_locked", at_s=spell.at_s, for_s=spell.for_s, begin=lock.take, end=lock.release)
+    if chaos.database_gone is not None:
+        store, spell = server.store, chaos.database_gone
+        away = store.with_name(store.name + "-away")
+        move, back = (lambda: store.rename(away)), (lambda: away.rename(store))
+        yield Fault(kind="database_gone", at_s=spell.at_s, for_s=spell.for_s, begin=move, end=back)
+
+
+class _Lock:
+    """The write lock of an SQLite file, held by this process. Raises `TargetError` when it cannot be had."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def take(self) -> None:
+        try:
+            self._connection = sqlite3.connect(self._path, timeout=LOCK_WAIT_S, isolation_level=None)
+            self._connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            self.release()
+            raise TargetError(
+                f"{self._path}: the store could not be locked ({error}); is it an SQLite file of an own server?"
+            ) from error
+
+    def release(self) -> None:
+        if self._connection is not None:
+            # Closing gives a transaction up.
+            self._connection.close()
+            self._connection = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Aftermath:
-    """What a kill did. `accepted`: turns of which the client had seen the first event, `answered` those of which it had seen the end.
-    `lost`: accepted ones whose message, or answered ones whose answer, is not in the thread. `recovery_s`: from the kill to the
-    end of the first turn that was sent after it and answered; null when there was none.
+    """What faults did. `accepted`: turns of which the client had seen the first event, `answered` those of which it had seen the end.
+    `lost`: accepted ones whose message, or answered ones whose answer, is not in the thread. `faults`: `kind at_s for_s recovery_s`
+    each, the last from when it struck to the end of the first turn that was sent after that and answered; null when there was none.
     """
 
-    killed_at_s: float
-    recovery_s: float | None
+    faults: list[dict[str, Any]]
     failed: int
     accepted: int
     answered: int
@@ -70,11 +160,19 @@ class Aftermath:
         return asdict(self)
 
 
-def aftermath(samples: Sequence[Sample], script: Iterable[Conversation], url: str, *, killed_at_s: float) -> Aftermath:
+@dataclass(frozen=True, kw_only=True)
+class Struck:
+    """A fault that happened, `at_s` seconds into the run."""
+
+    kind: str
+    at_s: float
+    for_s: float
+
+
+def aftermath(samples: Sequence[Sample], script: Iterable[Conversation], url: str, struck: Sequence[Struck]) -> Aftermath:
     """Ask the server for every thread that the samples saw. Raises `TargetError` when it does not answer."""
     users = {conversation.id: conversation.user_id for conversation in script}
     accepted = [sample for sample in samples if sample.events and sample.events[0]["type"] == "meta"]
-    after = [sample.t_done for sample in samples if sample.ok and sample.t_send is not None and sample.t_send > killed_at_s]
     threads: dict[str, set[tuple[str, str]]] = {}
     lost: list[str] = []
     try:
@@ -88,15 +186,19 @@ def aftermath(samples: Sequence[Sample], script: Iterable[Conversation], url: st
                 if not wanted <= threads[thread]:
                     lost.append(sample.sample)
     except httpx2.HTTPError as error:
-        raise TargetError(f"{url}: did not answer after it was started again ({type(error).__name__}); see its log") from error
+        raise TargetError(f"{url}: did not answer after its faults were over ({type(error).__name__}); see its log") from error
     return Aftermath(
-        killed_at_s=killed_at_s,
-        recovery_s=min((end - killed_at_s for end in after if end is not None), default=None),
+        faults=[{**asdict(fault), "recovery_s": _recovery_s(samples, fault.at_s)} for fault in struck],
         failed=sum(not sample.ok for sample in samples),
         accepted=len(accepted),
         answered=sum(sample.ok for sample in accepted),
         lost=lost,
     )
+
+
+def _recovery_s(samples: Sequence[Sample], at_s: float) -> float | None:
+    sent = [sample for sample in samples if sample.ok and sample.t_send is not None and sample.t_send > at_s]
+    return min((sample.t_done - at_s for sample in sent if sample.t_done is not None), default=None)
 
 
 def _said(http: httpx2.Client, thread: str, user: str) -> set[tuple[str, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.cards import Card
-from evals.chaos import Restartable, aftermath
+from evals.chaos import Disturbances, Restartable, Struck, aftermath
 from evals.errors import TargetError, UsageError
 from evals.loading import load_metrics, loadable, paired_accuracy, score_samples, switching, write_script
 from evals.serving import Served, served_assistant
@@ -60,8 +60,9 @@ def run_load_suite(cards: Sequence[Card], run: LoadRun, progress: Progress) -> S
         raise UsageError(f"{run.profile}: content: no card of pack {run.pack} fits it; choose other content or another pack")
     write_script(played, script, pack=run.pack)
     with ExitStack() as stack:
-        chaos = stack.enter_context(_restartable(run, profile)) if profile.chaos is not None else None
-        served = chaos.served if chaos is not None else stack.enter_context(_server(run, profile))
+        server = stack.enter_context(_restartable(run, profile)) if profile.chaos is not None else None
+        served = server.served if server is not None else stack.enter_context(_server(run, profile))
+        chaos = stack.enter_context(Disturbances(profile.chaos, server)) if profile.chaos and server else None
         plan = LoadPlan(
             profile=profile,
             script=script,
@@ -69,8 +70,8 @@ def run_load_suite(cards: Sequence[Card], run: LoadRun, progress: Progress) -> S
             out_dir=run.folder / "load",
             server_pid=served.pid or None,
             seed=profile.seed,
-            progress=_watcher(run, progress, profile, chaos),
-            killed_by_us=chaos is not None,
+            progress=_watcher(run, progress, chaos),
+            killed_by_us=profile.chaos is not None and profile.chaos.kill_at_s is not None,
             workers=run.workers,
             gathering=run.gathering,
             model=run.target.rest.partition("#")[2],
@@ -80,7 +81,7 @@ def run_load_suite(cards: Sequence[Card], run: LoadRun, progress: Progress) -> S
             result = run_load(plan)
         except LoadError as error:
             raise TargetError(str(error)) from error
-        extra = {} if chaos is None else {"chaos": _after(result, run, chaos)}
+        extra = {} if chaos is None or server is None else {"chaos": _after(result, run, chaos, server)}
     return _result(result, played, profile, run, extra)
 
 
@@ -97,29 +98,32 @@ def _profile(run: LoadRun) -> TrafficProfile:
 
 def _restartable(run: LoadRun, profile: TrafficProfile) -> Restartable:
     if run.target.kind != "inprocess":
-        raise UsageError(f"{run.profile}: chaos: only a server of our own can be killed; leave --target away")
+        raise UsageError(f"{run.profile}: chaos: only a server of our own is struck; leave --target away")
     environ = {**private_environ(run.environ, run.folder / "store-load"), "ASSAY_MODEL": profile.model}
     return Restartable(["--pack", run.pack, "--sandboxes"], environ=environ, folder=run.folder)
 
 
-def _after(result: LoadResult, run: LoadRun, chaos: Restartable) -> dict[str, Any]:
+def _after(result: LoadResult, run: LoadRun, chaos: Disturbances, server: Restartable) -> dict[str, Any]:
+    chaos.cease()
     zero = read_json(run.folder / "load" / "load" / "start.json")
-    if chaos.killed_at is None or zero is None:
+    struck = [
+        Struck(kind=fault.kind, at_s=fault.begun_at - zero["zero"], for_s=fault.for_s)
+        for fault in chaos.faults
+        if zero is not None and fault.begun_at is not None
+    ]
+    if not struck:
         return {}
     script = read_script(run.folder / "script.jsonl")
-    killed_at_s = chaos.killed_at - zero["zero"]
-    return aftermath(list(read_samples(result.samples)), script, chaos.served.url, killed_at_s=killed_at_s).as_row()
+    return aftermath(list(read_samples(result.samples)), script, server.served.url, struck).as_row()
 
 
-def _watcher(
-    run: LoadRun, progress: Progress, profile: TrafficProfile, chaos: Restartable | None
-) -> Callable[[LoadProgress], None]:
+def _watcher(run: LoadRun, progress: Progress, chaos: Disturbances | None) -> Callable[[LoadProgress], None]:
     def watch(seen: LoadProgress) -> None:
         progress("load", round(seen.t_s), round(seen.total_s))
         if run.watch is not None:
             run.watch(seen)
-        if chaos is not None and profile.chaos is not None:
-            chaos.kill_once(seen, profile.chaos.kill_at_s)
+        if chaos is not None:
+            chaos.look(seen.t_s)
 
     return watch
 

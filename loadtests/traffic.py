@@ -103,10 +103,28 @@ class Objectives(ProfileModel):
     ttft_s: Positive
 
 
-class Chaos(ProfileModel):
-    """Kill the server, which must be an own one, without warning `kill_at_s` seconds into the run, and start it again."""
+class Spell(ProfileModel):
+    """From when, in seconds into the run, and for how long."""
 
-    kill_at_s: Positive
+    at_s: Positive
+    for_s: Positive
+
+
+class Chaos(ProfileModel):
+    """What befalls the server, which must be an own one, while the load goes on. `kill_at_s`: it is killed without warning and started
+    again. `frozen`: its process is stopped and goes on. `database_locked`: another process holds the write lock of its store.
+    `database_gone`: the folder of its store is moved away and back."""
+
+    kill_at_s: Positive | None = None
+    frozen: Spell | None = None
+    database_locked: Spell | None = None
+    database_gone: Spell | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Chaos:
+        if not self.model_fields_set:
+            raise ValueError("chaos: names no fault; give kill_at_s, frozen, database_locked or database_gone")
+        return self
 
 
 class TrafficProfile(ProfileModel):

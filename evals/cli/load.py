@@ -121,10 +121,11 @@ def beside(table: Mapping[str, Any]) -> str:
         )
     if table.get("chaos"):
         chaos = table["chaos"]
-        lines.append(
-            f"killed at {_s(chaos['killed_at_s'])}                   lost {len(chaos['lost'])} of {chaos['accepted']} accepted turns, "
-            f"answered again after {_s(chaos['recovery_s'])}"
-        )
+        lines += [
+            f"{fault['kind'] + ' at ' + _s(fault['at_s']):<34} answered again after {_s(fault['recovery_s'])}"
+            for fault in chaos["faults"]
+        ]
+        lines.append(f"accepted turns / lost              {chaos['accepted']} / {len(chaos['lost'])}")
     if "paired" in table:
         paired = table["paired"]
         lines.append(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 
 from evals import loadsuite
 from evals.catalog import load_cards
-from evals.chaos import aftermath
+from evals.chaos import Disturbances, Struck, aftermath
 from evals.errors import TargetError, UsageError
 from evals.loadsuite import LoadRun, run_load_suite
 from evals.suites import SuiteResult
@@ -24,6 +26,7 @@ from evals.targets.opening import parse_target
 from loadtests.runner import LoadPlan
 from loadtests.samples import Sample
 from loadtests.script import Conversation, ScriptTurn
+from loadtests.traffic import Chaos
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = [Conversation(id="talk", user_id="ann", turns=[ScriptTurn(text="hi")])]
@@ -70,6 +73,7 @@ def threads(kept: dict[str, list[tuple[str, str]]]) -> Iterator[str]:
         server.server_close()
 
 
+KILL = Struck(kind="kill", at_s=5.0, for_s=0.0)
 WHOLE = {"a": [("u0", "user"), ("u0", "assistant")], "b": [("u1", "user")], "c": [("u3", "user"), ("u3", "assistant")]}
 SAMPLES = [
     sample(0, "a", 1.0),
@@ -81,9 +85,9 @@ SAMPLES = [
 
 def test_nothing_is_lost_where_every_accepted_message_and_every_answer_is_kept():
     with threads(WHOLE) as url:
-        found = aftermath(SAMPLES, SCRIPT, url, killed_at_s=5.0)
+        found = aftermath(SAMPLES, SCRIPT, url, [KILL])
     assert found.as_row() == {
-        "killed_at_s": 5.0, "recovery_s": 3.5, "failed": 2, "accepted": 3, "answered": 2, "lost": [],
+        "faults": [{"kind": "kill", "at_s": 5.0, "for_s": 0.0, "recovery_s": 3.5}], "failed": 2, "accepted": 3, "answered": 2, "lost": [],
     }  # fmt: skip
 
 
@@ -94,14 +98,74 @@ def test_nothing_is_lost_where_every_accepted_message_and_every_answer_is_kept()
 def test_a_message_or_an_answer_that_is_gone_is_found(missing, lost):
     kept = {thread: rows for thread, rows in {**WHOLE, **missing}.items() if rows is not None}
     with threads(kept) as url:
-        assert aftermath(SAMPLES, SCRIPT, url, killed_at_s=5.0).lost == lost
+        assert aftermath(SAMPLES, SCRIPT, url, [KILL]).lost == lost
 
 
 def test_a_server_that_stays_away_never_recovered():
     with threads(WHOLE) as url:
-        assert aftermath(SAMPLES[:2], SCRIPT, url, killed_at_s=5.0).recovery_s is None
-    with pytest.raises(TargetError, match="did not answer after it was started again"):
-        aftermath(SAMPLES, SCRIPT, url, killed_at_s=5.0)
+        assert aftermath(SAMPLES[:2], SCRIPT, url, [KILL]).faults[0]["recovery_s"] is None
+    with pytest.raises(TargetError, match="did not answer after its faults were over"):
+        aftermath(SAMPLES, SCRIPT, url, [KILL])
+
+
+class StandIn:
+    """A server that only notes what befell it."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self.seen: list[Any] = []
+
+    def kill(self) -> None:
+        self.seen.append("kill")
+
+    def signal(self, signum: int) -> None:
+        self.seen.append(signal.Signals(signum).name)
+
+
+def writable(store: Path) -> bool:
+    if not store.is_dir():
+        return False
+    with closing(sqlite3.connect(store / "assay.db", timeout=0.0)) as connection:
+        try:
+            connection.execute("INSERT INTO kept VALUES (1)")
+        except sqlite3.OperationalError as error:
+            assert "locked" in str(error)
+            return False
+        connection.rollback()
+        return True
+
+
+def test_each_fault_comes_and_goes_when_the_schedule_says(tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    with closing(sqlite3.connect(store / "assay.db")) as connection:
+        connection.execute("CREATE TABLE kept (n)")
+        connection.commit()
+    spells = {"database_locked": (1, 2), "database_gone": (5, 1), "frozen": (4, 1.5)}
+    chaos = Chaos.model_validate(
+        {name: {"at_s": at, "for_s": length} for name, (at, length) in spells.items()} | {"kill_at_s": 2}
+    )
+    server = StandIn(store)
+    with Disturbances(chaos, server) as disturbances:
+        open_at: dict[float, bool] = {}
+        for t_s in (0.5, 1.0, 2.0, 2.9, 3.0, 4.0, 5.0, 5.6):
+            disturbances.look(t_s)
+            open_at[t_s] = writable(store)
+        assert open_at == {0.5: True, 1.0: False, 2.0: False, 2.9: False, 3.0: True, 4.0: True, 5.0: False, 5.6: False}
+        assert server.seen == ["kill", "SIGSTOP", "SIGCONT"]
+    assert writable(store), "a run that ends earlier leaves no fault behind"
+
+
+def test_a_store_that_cannot_be_locked_is_named(tmp_path):
+    chaos = Chaos.model_validate({"database_locked": {"at_s": 1, "for_s": 1}})
+    disturbances = Disturbances(chaos, StandIn(tmp_path / "nowhere"))
+    with pytest.raises(TargetError, match=r"could not be locked \(unable to open"):
+        disturbances.look(1.0)
+
+
+def test_chaos_that_names_no_fault_is_refused():
+    with pytest.raises(ValueError, match="names no fault"):
+        Chaos.model_validate({})
 
 
 def run(tmp_path: Path, target: str = "inprocess") -> SuiteResult:
@@ -116,7 +180,7 @@ max_in_flight: 100
 turn_timeout_s: 10
 drain_s: 10
 objectives: {response_s: 2.0, ttft_s: 1.0}
-chaos: {kill_at_s: 1.5}
+chaos: {database_locked: {at_s: 0.5, for_s: 0.7}, kill_at_s: 1.5}
 seed: 7
 """
     )
@@ -132,7 +196,10 @@ def test_turns_accepted_before_the_kill_are_kept_and_the_run_goes_on(tmp_path):
     assert chaos["lost"] == []
     assert chaos["accepted"] > 10
     assert chaos["failed"] > 3
-    assert 0.5 < chaos["recovery_s"] < 30
+    kill, lock = chaos["faults"]
+    assert (kill["kind"], lock["kind"]) == ("kill", "database_locked")
+    assert 0.5 < kill["recovery_s"] < 30
+    assert 0.6 < lock["recovery_s"] < kill["recovery_s"] + 1.5, "turns were answered while nothing could be kept"
     survived = result.metrics["target.survived"]
     assert survived is not None and survived.value == 1.0
     error_rate = result.metrics["load.error_rate"]
@@ -140,5 +207,5 @@ def test_turns_accepted_before_the_kill_are_kept_and_the_run_goes_on(tmp_path):
 
 
 def test_only_an_own_server_is_killed(tmp_path):
-    with pytest.raises(UsageError, match="only a server of our own"):
+    with pytest.raises(UsageError, match="only a server of our own is struck"):
         run(tmp_path, "http://127.0.0.1:1")

@@ -187,9 +187,14 @@ def test_a_kill_is_told_in_a_line():
     table = {name: {"p50": 1.0, "p95": 2.0} for name in ("response_s", "service_s", "gap_s", "tpot_s")}
     table |= {"errors": {"connect": 3}, "little": {"counted": None, "implied": 1.0}, "held": []}
     table |= {"floor_adjusted": {"response_p95_s": None, "ttft_p95_s": 0.3}}
-    chaos = {"killed_at_s": 12.0, "recovery_s": None, "lost": ["1-1"], "accepted": 40}
+    chaos = {
+        "faults": [{"kind": "kill", "at_s": 12.0, "for_s": 0.0, "recovery_s": None}],
+        "lost": ["1-1"],
+        "accepted": 40,
+    }
     told = beside({**table, "chaos": chaos})
-    assert "lost 1 of 40 accepted turns, answered again after –" in told
+    assert "kill at 12" in told
+    assert "answered again after –\naccepted turns / lost              40 / 1" in told
     assert "connect 3" in told
 
 
