@@ -8,6 +8,9 @@ STAMP := $(VENV)/.ready
 NOW := $(shell date -u +%Y%m%d-%H%M%S)
 SOURCES := assistant evals loadtests reports tests
 
+# The products here are small: on cores that others share, threads of BLAS lose more than they win.
+export OPENBLAS_NUM_THREADS ?= 1
+
 .DEFAULT_GOAL := help
 .PHONY: help setup release nightly test bench bench-routing check format coverage ui lock clean
 
@@ -36,7 +39,7 @@ test: $(STAMP) ## run the tests, with coverage
 
 bench: $(STAMP) ## time what runs in one process, and compare with the last times
 	@mkdir -p runs/benchmarks
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/*/test_times.py -p no:cacheprovider --benchmark-enable --benchmark-quiet --benchmark-json=runs/benchmarks/$(NOW).json
+	$(BIN)/python -m pytest tests/*/test_times.py -p no:cacheprovider --benchmark-enable --benchmark-quiet --benchmark-json=runs/benchmarks/$(NOW).json
 	$(BIN)/assay gate --benchmarks runs/benchmarks/$(NOW).json --against runs/benchmarks
 
 bench-routing: $(STAMP) ## time and size of the router, beside a nearest-neighbour one (PACK=qsr)
