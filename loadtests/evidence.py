@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from loadtests.campaign import WorkerReport
+from loadtests.gpus import GpuUsage
 from loadtests.histogram import Histogram
 from loadtests.prompts import foreign_marks, mark
 from loadtests.resources import Usage
@@ -22,7 +23,7 @@ from loadtests.traffic import TrafficProfile, Users
 class Evidence:
     """`reports` holds null for a worker that ended without one. `survived` null: the server never answered, so nothing can be said.
 
-    `server` is empty when no process was given to watch. `ended_early` says why a worker ended before its campaign, or is empty. `hosts`: a row for each host
+    `server` is empty when no process was given to watch, `gpus` null where there are none. `ended_early` says why a worker ended before its campaign, or is empty. `hosts`: a row for each host
     of a distributed run (see `fleet.Member`), none where all ran on one.
     """
 
@@ -31,6 +32,7 @@ class Evidence:
     samples: Sequence[Sample]
     reports: Sequence[WorkerReport | None]
     server: Sequence[Usage] = ()
+    gpus: Sequence[GpuUsage] | None = None
     generator: Sequence[Usage] = ()
     hosts: Sequence[Mapping[str, Any]] = ()
     survived: bool | None = None

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from loadtests.campaign import WorkerConfig, read_reports
 from loadtests.evidence import Evidence
 from loadtests.fleet import Fleet, Gathering
 from loadtests.generators import Generates, Generators, calibrated
+from loadtests.gpus import GpuUsage, GpuWatch
 from loadtests.histogram import Histogram
 from loadtests.resources import Sampler, Usage, alive
 from loadtests.samples import Sample, read_samples
@@ -133,7 +134,7 @@ def run_load(plan: LoadPlan) -> LoadResult:
             api_key_variable=plan.api_key_variable,
         )
         generators = _generates(plan, config, stack)
-        ended_early, server = _campaign(plan, generators, planned_turns(sessions))
+        ended_early, server, gpus = _campaign(plan, generators, planned_turns(sessions))
     turns = list(read_samples(samples))
     evidence = Evidence(
         profile=plan.profile,
@@ -141,6 +142,7 @@ def run_load(plan: LoadPlan) -> LoadResult:
         samples=turns,
         reports=read_reports(folder, plan.processes),
         server=server,
+        gpus=gpus,
         generator=generators.usages,
         hosts=generators.hosts,
         survived=_survived(plan, turns),
@@ -169,11 +171,12 @@ def _generates(plan: LoadPlan, config: WorkerConfig, stack: ExitStack) -> Genera
     return stack.enter_context(Generators(config, range(config.workers)))
 
 
-def _campaign(plan: LoadPlan, generators: Generates, planned: int) -> tuple[str, list[Usage]]:
-    """See the generators through: ready, start, end. Why one ended early (or nothing), and what was sampled of the server."""
+def _campaign(plan: LoadPlan, generators: Generates, planned: int) -> tuple[str, list[Usage], list[GpuUsage] | None]:
+    """See the generators through: ready, start, end. Why one ended early (or nothing), and what was sampled of the server and, for an
+    own one, of the GPUs it may use."""
     reason = generators.wait_ready()
     if reason:
-        return reason, []
+        return reason, [], None
     zero = time.monotonic() + generators.head_start_s
     generators.start(zero)
     total_s = plan.profile.warmup_s + plan.profile.arrivals.duration_s
@@ -182,9 +185,10 @@ def _campaign(plan: LoadPlan, generators: Generates, planned: int) -> tuple[str,
         if plan.progress is not None:
             plan.progress(_progress(generators.rows(), time.monotonic() - zero, total_s, planned))
 
-    with Sampler([] if plan.server_pid is None else [plan.server_pid], zero=zero) as server:
+    pids = [] if plan.server_pid is None else [plan.server_pid]
+    with Sampler(pids, zero=zero) as server, GpuWatch(zero=zero) if pids else nullcontext() as gpus:
         reason = generators.watch(polled)
-    return reason, server.usages
+    return reason, server.usages, None if gpus is None else gpus.usages
 
 
 def _progress(rows: Sequence[Mapping[str, Any]], t_s: float, total_s: float, planned: int) -> Progress:

@@ -9,6 +9,7 @@ from statistics import fmean, linear_regression
 from typing import Any
 
 from loadtests.evidence import Evidence
+from loadtests.gpus import summary
 from loadtests.histogram import Histogram
 from loadtests.samples import Sample
 from loadtests.slo import attainment, is_good
@@ -60,6 +61,7 @@ def tables(evidence: Evidence) -> dict[str, Any]:
         "hosts": list(evidence.hosts),
         "generator_peak_bytes": max((usage.memory_bytes for usage in evidence.generator), default=None),
         "generator_peak_fds": max((usage.fds for usage in evidence.generator), default=None),
+        "gpus": summary(evidence.gpus, evidence.window),
         "server": [asdict(usage) for usage in evidence.server],
         "send_delay_s": _quantiles([lag for sample in measured if (lag := send_delay_s(sample)) is not None]),
         "stutter_p95_s": evidence.histogram("stutter_s").quantile(0.95) if evidence.workers else None,
