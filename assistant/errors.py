@@ -69,6 +69,15 @@ class UnknownThread(RequestError):
         super().__init__(f"There is no thread {thread_id!r} of this user; leave thread_id out to start one.")
 
 
+class UnknownTurn(RequestError):
+    code = "unknown_turn"
+
+    def __init__(self, turn_id: str) -> None:
+        super().__init__(
+            f"There is no answered turn {turn_id!r} in a thread of this user; turn_id is in the first event of a turn."
+        )
+
+
 class UnknownSandbox(RequestError):
     code = "unknown_sandbox"
 

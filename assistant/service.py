@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import psutil
 
-from assistant.errors import AssistantClosed, ReaderTooSlow, UnknownThread, WrongPack
+from assistant.errors import AssistantClosed, ReaderTooSlow, UnknownThread, UnknownTurn, WrongPack
 from assistant.event_queue import EventQueue
 from assistant.memory import Message, StoredEvent
 from assistant.spans import Spans
@@ -20,6 +20,7 @@ from assistant.turn_log import TurnLog
 from assistant.wire import (
     DoneEvent,
     Event,
+    FeedbackRequest,
     Health,
     MetaEvent,
     SandboxRequest,
@@ -101,6 +102,12 @@ class Assistant:
     async def turn_events(self, turn_id: str) -> list[StoredEvent]:
         """What a finished turn told, without tokens and without `done`; empty for a turn that is unknown or unfinished."""
         return await self._workings.threads.events(turn_id)
+
+    async def give_feedback(self, told: FeedbackRequest) -> None:
+        """Keep what a person thinks of an answered turn of theirs. Raises `UnknownTurn`."""
+        data = told.model_dump(include={"thumbs_up", "reason", "comment"})
+        if not await self._workings.threads.add_feedback(told.turn_id, told.user_id, data, self._workings.now()):
+            raise UnknownTurn(told.turn_id)
 
     def health(self) -> Health:
         return Health(

@@ -214,6 +214,16 @@ Collections = dict[str, dict[str, JsonValue]]
 """Pack state: collection -> key -> JSON value."""
 
 
+class FeedbackRequest(WireModel):
+    """What a person thinks of an answered turn; a later word on the same turn counts instead. `reason` is a code such as `wrong_answer`."""
+
+    turn_id: Annotated[str, Field(min_length=1, max_length=64)]
+    user_id: Annotated[str, Field(min_length=1, max_length=200)] = "anonymous"
+    thumbs_up: bool
+    reason: Annotated[str, Field(max_length=40, pattern=r"^[a-z_]+$")] | None = None
+    comment: Annotated[str, Field(max_length=2_000)] = ""
+
+
 class SandboxRequest(WireModel):
     """A sandbox starts from the pack's seed state; `fixtures` overlay it key by key (a null value removes the key)."""
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 from pydantic_ai import Conversation, ModelMessage, ModelMessagesTypeAdapter
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from assistant.memory.database import Database
@@ -167,12 +167,33 @@ class ThreadStore:
         rows = await self._database.read("thread.messages", lambda connection: connection.execute(query).mappings().all())
         return [Message(**row) for row in rows]
 
+    async def add_feedback(self, turn_id: str, user_id: str, data: Mapping[str, object], now: datetime) -> bool:
+        """Keep a `feedback` event with an answered turn, timed from its answer; false when the user has no such turn."""
+        return await self._database.write(
+            "turn.feedback", lambda connection: _add_feedback(connection, turn_id, user_id, data, now)
+        )
+
     async def events(self, turn_id: str) -> list[StoredEvent]:
         """The stored events of a turn in order; tokens and `done` are not stored, the answer is."""
         columns = (EVENTS.c.event_id, EVENTS.c.type, EVENTS.c.t_s, EVENTS.c.data)
         query = select(*columns).where(EVENTS.c.turn_id == turn_id).order_by(EVENTS.c.event_id)
         rows = await self._database.read("turn.events", lambda connection: connection.execute(query).mappings().all())
         return [StoredEvent(**row) for row in rows]
+
+
+def _add_feedback(connection: Connection, turn_id: str, user_id: str, event: Mapping[str, object], now: datetime) -> bool:
+    ours = THREADS.c.thread_id == MESSAGES.c.thread_id
+    answered = select(MESSAGES.c.thread_id, MESSAGES.c.created_at).join(THREADS, ours)
+    answered = answered.where(MESSAGES.c.turn_id == turn_id, MESSAGES.c.role == "assistant", THREADS.c.user_id == user_id)
+    # The row is held so that two words at a time get two numbers.
+    found = connection.execute(answered.with_for_update(of=MESSAGES)).one_or_none()
+    if found is None:
+        return False
+    newest = connection.execute(select(func.max(EVENTS.c.event_id)).where(EVENTS.c.turn_id == turn_id)).scalar() or 0
+    after_s = (now - datetime.fromisoformat(found.created_at)).total_seconds()
+    row = {"turn_id": turn_id, "event_id": newest + 1, "thread_id": found.thread_id, "type": "feedback", "t_s": max(0.0, after_s)}
+    connection.execute(insert(EVENTS).values(**row, data=dict(event)))
+    return True
 
 
 def _accept(connection: Connection, said: Said) -> Opened | None:

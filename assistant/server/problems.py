@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from assistant.errors import RequestError, SandboxesClosed, UnknownSandbox, UnknownThread, WrongPack
+from assistant.errors import RequestError, SandboxesClosed, UnknownSandbox, UnknownThread, UnknownTurn, WrongPack
 from assistant.wire import WireModel
 
 
@@ -18,7 +18,13 @@ class ClientGone(Exception):
     """The client hung up before it had its answer; there is nobody to tell."""
 
 
-STATUS: Mapping[type[RequestError], int] = {UnknownThread: 404, UnknownSandbox: 404, SandboxesClosed: 404, WrongPack: 422}
+STATUS: Mapping[type[RequestError], int] = {
+    UnknownThread: 404,
+    UnknownTurn: 404,
+    UnknownSandbox: 404,
+    SandboxesClosed: 404,
+    WrongPack: 422,
+}
 CODES = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed"}
 
 

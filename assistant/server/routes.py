@@ -14,6 +14,7 @@ from assistant.server.streaming import EVENT_STREAM, streamed, while_connected
 from assistant.service import Assistant
 from assistant.telemetry import process_levels, render_metrics
 from assistant.wire import (
+    FeedbackRequest,
     Health,
     SandboxCreated,
     SandboxRequest,
@@ -87,6 +88,12 @@ async def thread(
 ) -> ThreadMessages:
     found = await assistant.thread_messages(thread_id, user_id)
     return ThreadMessages(thread_id=thread_id, messages=[_told(message) for message in found])
+
+
+@router.post("/v1/feedback", status_code=204)
+async def feedback(told: FeedbackRequest, assistant: Serving) -> None:
+    """Thumbs up or down on an answered turn, kept with its events."""
+    await assistant.give_feedback(told)
 
 
 @router.post("/v1/sandboxes", dependencies=[Depends(_loopback)])

@@ -300,6 +300,17 @@ class TestThreads:
         assert names == ("turn.accept", "thread.load")
         assert all(0 < value < 1 for value in seconds)
 
+    async def test_words_on_a_turn_said_at_once_are_all_kept_in_order(self, threads):
+        thread_id = (await threads.accept(said("q"))).thread.thread_id
+        assert not await threads.add_feedback("t1", "ann", {"thumbs_up": True}, NOW)
+        await threads.finish(finished(thread_id, "a"), NOW)
+        words = [threads.add_feedback("t1", "ann", {"thumbs_up": True, "comment": str(number)}, NOW) for number in range(8)]
+        assert await asyncio.gather(*words) == [True] * 8
+        assert not await threads.add_feedback("t1", "bob", {"thumbs_up": True}, NOW)
+        kept = [event for event in await threads.events("t1") if event.type == "feedback"]
+        assert [event.event_id for event in kept] == list(range(2, 10))
+        assert sorted(event.data["comment"] for event in kept) == [str(number) for number in range(8)]
+
 
 class TestState:
     async def test_reads_fall_through_to_the_seed(self, database):

@@ -66,6 +66,22 @@ async def test_a_thread_can_be_read_by_its_user_alone(desk):
     assert (yours.status_code, yours.json()["error"]["code"]) == (404, "unknown_thread")
 
 
+async def test_feedback_is_kept_with_the_turn_and_only_its_user_may_give_it(desk, tmp_path):
+    async with serving(desk) as http:
+        turn = (await http.post("/v1/turns", json={"message": "loans", "user_id": "ann"})).json()
+        told = {"turn_id": turn["turn_id"], "user_id": "ann"}
+        for word in ({"thumbs_up": True}, {"thumbs_up": False, "reason": "wrong_answer", "comment": "It is lent out."}):
+            assert (await http.post("/v1/feedback", json=told | word)).status_code == 204
+        other = await http.post("/v1/feedback", json=told | {"user_id": "bob", "thumbs_up": True})
+        wrong = await http.post("/v1/feedback", json=told | {"thumbs_up": True, "reason": "Wrong answer!"})
+        events = await http._transport.app.state.assistant.turn_events(turn["turn_id"])
+    kept = [event for event in events if event.type == "feedback"]
+    assert [event.data["thumbs_up"] for event in kept] == [True, False]
+    assert kept[1].data == {"thumbs_up": False, "reason": "wrong_answer", "comment": "It is lent out."} and kept[1].t_s >= 0
+    assert (other.status_code, other.json()["error"]["code"]) == (404, "unknown_turn")
+    assert wrong.status_code == 422
+
+
 async def test_sandboxes_from_this_machine(desk):
     async with serving(desk) as http:
         fixtures = {"books": {"Emma": None}}
