@@ -44,6 +44,7 @@ class LoadRun:
     paired: bool = False
     workers: int | None = None
     gathering: Gathering | None = None
+    web_port: int | None = None
     watch: Callable[[LoadProgress], None] | None = None
 
 
@@ -74,6 +75,7 @@ def run_load_suite(cards: Sequence[Card], run: LoadRun, progress: Progress) -> S
             killed_by_us=profile.chaos is not None and profile.chaos.kill_at_s is not None,
             workers=run.workers,
             gathering=run.gathering,
+            web_port=run.web_port,
             model=run.target.rest.partition("#")[2],
             api_key_variable="OPENAI_API_KEY" if run.target.kind == "openai" else "",
         )

@@ -21,7 +21,7 @@ WORKER_VARIABLE = "ASSAY_LOAD_WORKER"
 class WorkerConfig:
     """Everything a worker needs; `calibration_url` null skips the calibration. `parent_pid` gone: the worker ends.
 
-    `turns_per_s` is what the profile is expected to send. `model` and the environment variable of the key are for OpenAI-compatible
+    `web_port`: the first generator shows Locust's own web page there, on loopback. `turns_per_s` is what the profile is expected to send. `model` and the environment variable of the key are for OpenAI-compatible
     targets.
     """
 
@@ -39,6 +39,7 @@ class WorkerConfig:
     turns_per_s: float = 0.0
     model: str = ""
     api_key_variable: str = ""
+    web_port: int | None = None
 
     def write(self) -> Path:
         data = {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}

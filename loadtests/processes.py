@@ -21,8 +21,16 @@ class LoadError(Exception):
 
 @contextmanager
 def locust_worker(config: WorkerConfig, number: int) -> Generator[subprocess.Popen[bytes]]:
-    """A headless Locust. It runs in the campaign's folder, so that no Locust configuration of the caller's folder reaches it."""
-    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtests" / "locustfile.py"), "--headless", "--only-summary"]
+    """A Locust, headless but for the page that was asked for. It runs in the campaign's folder, so that no Locust configuration of the caller's folder reaches it."""
+    command = [
+        sys.executable,
+        "-m",
+        "locust",
+        "-f",
+        str(ROOT / "loadtests" / "locustfile.py"),
+        "--only-summary",
+        *_page(config, number),
+    ]
     command += ["--loglevel", "WARNING", "--exit-code-on-error", "0"]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     environ |= {CONFIG_VARIABLE: str(config.folder / "config.json"), WORKER_VARIABLE: str(number)}
@@ -41,6 +49,13 @@ def locust_worker(config: WorkerConfig, number: int) -> Generator[subprocess.Pop
             yield process
         finally:
             _end(process)
+
+
+def _page(config: WorkerConfig, number: int) -> list[str]:
+    """Locust's page starts and ends with the campaign: it shows one, it cannot start others."""
+    if config.web_port is None or number != 0:
+        return ["--headless"]
+    return ["--autostart", "--autoquit", "0", "--web-host", "127.0.0.1", "--web-port", str(config.web_port)]
 
 
 @contextmanager

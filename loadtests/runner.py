@@ -59,7 +59,7 @@ class LoadPlan:
     `calibration_s` 0 skips the calibration (the run then says nothing about the client's floor). `workers` generator processes share the
     load (default: as many as the profile says). `model` and the name of the environment variable that holds the key are for
     OpenAI-compatible targets. `killed_by_us`: our own fault schedule kills the server, so its first process need not be there at the end. `gathering`:
-    the generators run on hosts that join; null: on this one.
+    the generators run on hosts that join; null: on this one. `web_port`: Locust's page of the first generator, on loopback.
     """
 
     profile: TrafficProfile
@@ -76,6 +76,7 @@ class LoadPlan:
     api_key_variable: str = ""
     killed_by_us: bool = False
     gathering: Gathering | None = None
+    web_port: int | None = None
 
     @property
     def processes(self) -> int:
@@ -132,6 +133,7 @@ def run_load(plan: LoadPlan) -> LoadResult:
             turns_per_s=turns_per_s(plan.profile, planned_turns(sessions)),
             model=plan.model,
             api_key_variable=plan.api_key_variable,
+            web_port=plan.web_port,
         )
         generators = _generates(plan, config, stack)
         ended_early, server, gpus = _campaign(plan, generators, planned_turns(sessions))

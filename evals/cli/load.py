@@ -43,6 +43,7 @@ def traffic_profile(name: str) -> Path:
 @click.option("--master", metavar="HOST:PORT", help="Wait here for hosts that join; they generate the load.")
 @click.option("--expect", type=click.IntRange(1, 256), help="How many hosts must join; with --master.")
 @click.option("--join", metavar="HOST:PORT", help="Generate load for the master there, once; profile and target are its own.")
+@click.option("--web-ui", "web_port", type=click.IntRange(1, 65535), help="Show Locust's page on this loopback port meanwhile.")
 @click.option("--json", "as_json", is_flag=True)
 def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: bool, **options: Any) -> int:
     """Drive load and score every loaded turn against its card.
@@ -62,7 +63,7 @@ def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: b
         return join_master(options["join"], os.environ)
     path = traffic_profile(profile)
     gathering = gathering_of(target_text, options, os.environ)
-    options = {"paired": options["paired"], "workers": options["workers"], "gathering": gathering}
+    options = {name: options[name] for name in ("paired", "workers", "web_port")} | {"gathering": gathering}
     folder = out or Path(tempfile.mkdtemp(prefix="assay-load-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -25,6 +25,10 @@ def gathering_of(target: str, options: Mapping[str, Any], environ: Mapping[str, 
         return None
     if not options["expect"]:
         raise UsageError("--master: how many hosts are to join is not said; give --expect N")
+    if options["web_port"]:
+        raise UsageError(
+            "--web-ui: shows the generator of this host, and with --master there is none here; leave one of the two away"
+        )
     host, port = _address(options["master"], "--master")
     if target == "inprocess" and not _loopback(host):
         raise UsageError(

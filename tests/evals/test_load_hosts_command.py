@@ -20,7 +20,7 @@ ENVIRON = {"ASSAY_LOAD_TOKEN": "sixteen-or-more-letters"}
 
 
 def options(**changes: Any) -> dict[str, Any]:
-    return {"master": None, "expect": None, "workers": None} | changes
+    return {"master": None, "expect": None, "workers": None, "web_port": None} | changes
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,7 @@ def options(**changes: Any) -> dict[str, Any]:
     [
         ({"expect": 2}, ENVIRON, "--expect: .* give --master"),
         ({"master": "127.0.0.1:7070"}, ENVIRON, "give --expect N"),
+        ({"master": "127.0.0.1:7070", "expect": 2, "web_port": 8089}, ENVIRON, "--web-ui: .* leave one of the two away"),
         ({"master": "127.0.0.1", "expect": 2}, ENVIRON, "is no HOST:PORT"),
         ({"master": "127.0.0.1:0", "expect": 2}, ENVIRON, "is no HOST:PORT"),
         ({"master": "127.0.0.1:x", "expect": 2}, ENVIRON, "is no HOST:PORT"),

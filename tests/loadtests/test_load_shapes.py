@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -45,6 +47,11 @@ def load(tmp_path: Path) -> Callable[..., LoadResult]:
     return run
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
 def value(result: LoadResult, name: str) -> float | None:
     estimate = result.metrics[name]
     assert estimate is not None
@@ -56,7 +63,17 @@ CLOSED = {"pattern": "closed", "users": 20, "duration_s": 1.5, "ramp_s": 0.3}
 
 def test_users_of_a_closed_loop_think_and_go_on_with_a_new_conversation(wire_server, load):
     server = wire_server(sandbox_status=201)
-    result = load(server.url, profile(arrivals=CLOSED, think={"median_s": 0.2, "sigma": 0}, warmup_s=0.5), workers=2)
+    page = free_port()
+    seen: list[dict[str, Any]] = []
+
+    def look(progress: Progress) -> None:
+        if progress.done > 20 and not seen:
+            with urlopen(f"http://127.0.0.1:{page}/stats/requests", timeout=5) as reply:
+                seen.append(json.load(reply))
+
+    traffic = profile(arrivals=CLOSED, think={"median_s": 0.2, "sigma": 0}, warmup_s=0.5)
+    result = load(server.url, traffic, workers=2, web_port=page, progress=look)
+    assert {row["name"] for row in seen[0]["stats"]} >= {"warmup", "steady"}, "Locust's page shows the turns"
     assert result.broken == []
     measured = list(result.measured())
     # A turn takes 40 ms and its thought 200 ms: 20 users make about 83 turns a second.
