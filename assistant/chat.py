@@ -30,6 +30,9 @@ from assistant.wire import (
 PROMPT = "[bold]you[/bold]  "
 FAREWELLS = frozenset({"exit", "quit", ":q"})
 
+ASIDES = (RouteEvent, HandoffEvent, ToolCallEvent)
+"""What stands on a line of its own, also in the middle of an answer."""
+
 Ask = Callable[[], Awaitable[str | None]]
 
 
@@ -100,12 +103,18 @@ async def _show(events: AsyncGenerator[Event], console: Console) -> str | None:
     """Print a turn as it comes; its thread."""
     thread_id: str | None = None
     sources: list[CitationEvent] = []
+    within_line = False
     async for event in events:
+        if within_line and isinstance(event, ASIDES):
+            console.print()
+            within_line = False
         match event:
             case MetaEvent():
                 thread_id = event.thread_id
             case TokenEvent():
-                console.print(escape(event.text), end="", soft_wrap=True, highlight=False)
+                text = event.text if within_line else event.text.lstrip("\n")
+                console.print(escape(text), end="", soft_wrap=True, highlight=False)
+                within_line = within_line or text != ""
             case CitationEvent():
                 sources.append(event)
             case DoneEvent():

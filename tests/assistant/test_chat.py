@@ -52,6 +52,12 @@ async def test_tools_and_failures_are_shown(desk):
     assert "starting again" in shown and "degraded" in shown
 
 
+async def test_a_second_agent_of_a_turn_begins_on_its_own_line(desk):
+    desk.split = lambda text: text.split(" and ")
+    shown = await said(desk, "loans one and rooms two")
+    assert "You said loans one\nrooms 90% head\nhanded over from loans\nYou said rooms two\n" in shown
+
+
 async def test_a_failing_model_is_a_sentence(desk):
     async def fails(messages, info):
         raise ModelAPIError("m", "boom")
