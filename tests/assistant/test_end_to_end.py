@@ -123,3 +123,15 @@ def test_parts_are_loaded_from_their_caches_the_second_time(settings, library_de
     before = sorted((path.name, path.stat().st_mtime_ns) for path in settings.cache_dir.iterdir())
     load_parts(settings, library_desk)
     assert sorted((path.name, path.stat().st_mtime_ns) for path in settings.cache_dir.iterdir()) == before
+
+
+async def test_a_burn_at_a_cold_fryer_gets_first_aid_and_then_the_machine(tmp_path, machine_cache):
+    shipped = Settings.from_environ({"ASSAY_STATE_DIR": f"{tmp_path}/data", "ASSAY_CACHE_DIR": str(machine_cache)})
+    async with open_assistant(shipped, pack="qsr") as assistant:
+        reply = await assistant.reply(TurnRequest(message="the fryer won't heat and a cook burned her hand"))
+        after = await assistant.reply(TurnRequest(message="yes, log it please", thread_id=reply.thread_id))
+    routes = [event for event in reply.events if isinstance(event, RouteEvent)]
+    assert [(event.agent, event.previous_agent) for event in routes] == [("safety", None), ("equipment", "safety")]
+    first_aid, machine = reply.text.split("\n\n")
+    assert "cool running water" in first_aid and "fryer" in machine and (reply.agent, reply.outcome) == ("safety", "answered")
+    assert after.agent == "safety" and "INC-" in after.text
