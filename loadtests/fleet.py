@@ -85,7 +85,7 @@ class Fleet:
     @property
     def head_start_s(self) -> float:
         """The message that starts a host must reach it before the start does."""
-        return 1.0
+        return 0.5
 
     @property
     def hosts(self) -> list[dict[str, Any]]:

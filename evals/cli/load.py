@@ -57,10 +57,11 @@ def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: b
       assay load --join 10.0.0.5:7070
     """
     from evals.cli.loadhosts import gathering_of, join_master
-    from evals.loadsuite import LoadRun, run_load_suite
 
     if options["join"]:
         return join_master(options["join"], os.environ)
+    from evals.loadsuite import LoadRun, run_load_suite
+
     path = traffic_profile(profile)
     gathering = gathering_of(target_text, options, os.environ)
     options = {name: options[name] for name in ("paired", "workers", "web_port")} | {"gathering": gathering}

@@ -38,8 +38,8 @@ TOKEN = "a-secret-of-this-test"
 PROFILE = """\
 name: fleet
 model: none
-arrivals: {pattern: poisson, rate_per_s: 30, duration_s: 1.5}
-warmup_s: 0.3
+arrivals: {pattern: poisson, rate_per_s: 40, duration_s: 1.0}
+warmup_s: 0.2
 max_in_flight: 60
 turn_timeout_s: 5
 drain_s: 5
@@ -289,8 +289,7 @@ def test_a_master_that_goes_away_ends_its_hosts(wire_server, tmp_path):
     assert "was lost" in found[0]
 
 
-def host_command(address: str) -> list[str]:
-    return [sys.executable, "-m", "evals.cli.main", "load", "--join", address]
+JOIN = "import os; from loadtests.joining import join; raise SystemExit(join('10.77.0.1', 7070, token=os.environ['TOKEN'], told=print) or 0)"
 
 
 def in_namespace(name: str, *command: str) -> list[str]:
@@ -329,7 +328,7 @@ def namespaces() -> Iterator[list[str]]:
 
 def play_apart(namespaces: list[str], folder: Path) -> dict[str, Any]:
     """Master and target in one namespace, a host in each of the two others, of which the first one is killed under way."""
-    environ = os.environ | {"ASSAY_LOAD_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
+    environ = os.environ | {"ASSAY_LOAD_TOKEN": TOKEN, "TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
     here = Path(__file__).parent
     with ExitStack() as stack:
 
@@ -352,7 +351,7 @@ def play_apart(namespaces: list[str], folder: Path) -> dict[str, Any]:
         assert server.stdout is not None
         url = f"http://10.77.0.1:{int(server.stdout.readline())}"
         master = start(namespaces[0], sys.executable, str(here / "fleet_master.py"), str(folder), url, "10.77.0.1", "7070", "2")
-        hosts = [start(name, *host_command("10.77.0.1:7070")) for name in namespaces[1:]]
+        hosts = [start(name, sys.executable, "-c", JOIN) for name in namespaces[1:]]
         deadline = time.monotonic() + 30
         while not list((folder / "samples").glob("*.jsonl")) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -371,4 +370,4 @@ def test_a_host_killed_in_a_network_namespace_of_its_own_makes_the_run_invalid_a
     assert sorted(row["name"].split("(")[1] for row in found["hosts"]) == ["10.77.0.2)", "10.77.0.3)"]
     assert len(found["measured"]) == len(set(found["measured"]))
     assert any("was lost" in reason and "its share of the load was never sent" in reason for reason in found["broken"])
-    assert 20 < len(found["measured"]) < 46
+    assert 10 < len(found["measured"]) < 40
