@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, fields, replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assistant.encoder import Encoding
+from assistant.routing.archive import pack, unpack
 from assistant.routing.lexical import grams, weigh
 
 HEAD_VERSION = 2
@@ -96,26 +95,13 @@ class Head:
 
     def to_bytes(self) -> bytes:
         """A versioned archive that carries its own digest."""
-        body = BytesIO()
-        np.savez(body, version=np.array([HEAD_VERSION]), **{item.name: getattr(self, item.name) for item in fields(self)})
-        content = body.getvalue()
-        return hashlib.sha256(content).digest() + content
+        return pack({item.name: getattr(self, item.name) for item in fields(self)}, HEAD_VERSION)
 
     @classmethod
     def from_file(cls, path: Path) -> Head | None:
         """The head in `path`, or None when it is absent, cut short, altered or of another version."""
-        try:
-            raw = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        digest, content = raw[:32], raw[32:]
-        if hashlib.sha256(content).digest() != digest:
-            return None
-        with np.load(BytesIO(content), allow_pickle=False) as arrays:
-            names = {item.name for item in fields(cls)}
-            if set(arrays.files) != names | {"version"} or int(arrays["version"][0]) != HEAD_VERSION:
-                return None
-            return cls(**{name: arrays[name] for name in names})
+        arrays = unpack(path, [item.name for item in fields(cls)], HEAD_VERSION)
+        return None if arrays is None else cls(**arrays)
 
 
 def dense_input(encoding: Encoding) -> Floats:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assistant.routing.archive import pack, unpack
 from assistant.routing.lexical import MAX_WORDS, words
 from assistant.routing.slips import LONGEST_WORD, Vocabulary
 from assistant.routing.utterances import Utterance
@@ -68,28 +67,13 @@ class Spelling:
 
     def to_bytes(self) -> bytes:
         """A versioned archive that carries its own digest."""
-        body = BytesIO()
-        np.savez_compressed(
-            body, version=np.array([LANGUAGE_VERSION]), **{item.name: getattr(self, item.name) for item in fields(self)}
-        )
-        content = body.getvalue()
-        return hashlib.sha256(content).digest() + content
+        return pack({item.name: getattr(self, item.name) for item in fields(self)}, LANGUAGE_VERSION, compressed=True)
 
     @classmethod
     def from_file(cls, path: Path) -> Spelling | None:
         """Null when the file is absent, cut short, altered or of another version."""
-        try:
-            raw = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        digest, content = raw[:32], raw[32:]
-        if hashlib.sha256(content).digest() != digest:
-            return None
-        with np.load(BytesIO(content), allow_pickle=False) as arrays:
-            names = {item.name for item in fields(cls)}
-            if set(arrays.files) != names | {"version"} or int(arrays["version"][0]) != LANGUAGE_VERSION:
-                return None
-            return cls(**{name: arrays[name] for name in names})
+        arrays = unpack(path, [item.name for item in fields(cls)], LANGUAGE_VERSION)
+        return None if arrays is None else cls(**arrays)
 
 
 class Language:
