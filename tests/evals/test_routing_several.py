@@ -28,6 +28,9 @@ LABELS = ["equipment", "safety", "operations", "training", NO_AGENT]
 class Cuts:
     """Predicts `a` of texts with an a-word and `b` of others, so that "aa bb cc and ..." is cut."""
 
+    def predict_both(self, text: str, other: str) -> tuple[Prediction, Prediction]:
+        return self.predict(text), self.predict(other)
+
     def predict(self, text: str) -> Prediction:
         a, b = "apple" in text, "berry" in text
         share = 0.5 if a == b else 0.99 if a else 0.01
