@@ -239,7 +239,7 @@ def test_two_hosts_play_one_schedule_and_merge_to_what_one_would_have_kept(wire_
     hosts = result.tables["load"]["hosts"]
     assert [row["generators"] for row in hosts] == [[0], [1]]
     assert all(0 < row["clock_error_s"] < 0.05 for row in hosts)
-    assert seen[-1].done > 20
+    assert seen[-1].done > 5
     assert told[0] == f"waiting for 2 host(s) to join at 127.0.0.1:{at}"
     assert told[1].startswith("127.0.0.1 was not let in: the tokens differ")
 
