@@ -35,7 +35,7 @@ nightly: $(STAMP) ## measure the night, tell the webhook, tidy old runs
 	$(BIN)/assay nightly --pack $(PACK)
 
 test: $(STAMP) ## run the tests, with coverage
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 bench: $(STAMP) ## time what runs in one process, and compare with the last times
 	@mkdir -p runs/benchmarks

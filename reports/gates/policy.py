@@ -112,8 +112,8 @@ class Guards(BaseModel):
 class MachineSpeed(BaseModel):
     """The slowest machine whose times are believed: `lap_s` is what the fixed work of `machine.lap.p50_s` may take there.
 
-    On a slower one a time over its limit fails only if it would, divided by how much slower the machine is, still be over it;
-    otherwise it decides nothing. `waiting` is the share of time in which work may wait for a processor (`machine.waiting_share`): beyond it
+    On a slower one a time over its limit fails only if it would, divided by how much slower the machine is and a quarter more, still be over
+    it; otherwise it decides nothing. `waiting` is the share of time in which work may wait for a processor (`machine.waiting_share`): beyond it
     other programs were in the way, by how much in the tail nobody knows, and a time over its limit decides nothing. A time within its
     limit passes on any machine.
     """

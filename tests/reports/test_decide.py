@@ -386,7 +386,9 @@ def on_machine(sample: ModuleType, lap_s: float, **metrics: Estimate) -> dict[st
     [
         (0.003, 0.030, "fail", False),
         (0.006, 0.030, "inconclusive", True),
-        (0.006, 0.050, "fail", False),
+        (0.006, 0.048, "inconclusive", True),
+        (0.006, 0.055, "fail", False),
+        (0.0031, 0.030, "fail", False),
         (0.006, 0.015, "pass", False),
         (0.001, 0.030, "fail", False),
     ],
