@@ -46,7 +46,7 @@ def load_parts(settings: Settings, pack: Pack) -> Parts:
     from assistant.routing.several import Splitter
 
     encoder = SentenceEncoder.load(settings.encoder, cache_dir=settings.cache_dir)
-    knowledge = Library.load(pack.knowledge, encoder, settings.cache_dir)
+    knowledge = Library.load(pack.knowledge, encoder, settings.cache_dir, fusion=pack.fusion)
     known = KnownTexts(encoder, passage_texts([asdict(passage) for passage in knowledge.passages]), settings.cache_dir)
 
     def resolve(name: str) -> Model:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import JsonValue
+
+Fusion = Literal["ranks", "scores"]
+"""How a search joins what words and meaning find: by reciprocal ranks, or by adding scores, which tells a clear winner from a narrow one."""
 
 
 class PackState(Protocol):

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 from pydantic_ai.agent.spec import AgentSpec
 
-from assistant.deps import TurnDeps
+from assistant.deps import Fusion, TurnDeps
 from assistant.errors import AssistantError
 from assistant.pack_tools import PackTools, Tool, ToolFault, load_tools
 from assistant.packs import shipped_packs
@@ -67,7 +67,8 @@ class PackAgent:
 class Pack:
     """A checked pack. `handoffs` says to which agents each agent may hand the conversation; `seed` is the state a sandbox
     starts from; `variables` are handed to every prompt: those of pack.yaml and one per shared text (`prompts/_style.md` is `style`).
-    A routing decision whose probability is below `unsure_below` goes to `safest_agent`, or to a router model where one is set."""
+    A routing decision whose probability is below `unsure_below` goes to `safest_agent`, or to a router model where one is set.
+    `fusion` says how knowledge search joins words and meaning (`assistant.knowledge`)."""
 
     name: str
     title: str
@@ -81,6 +82,7 @@ class Pack:
     variables: Mapping[str, str]
     seed: Collections
     unsure_below: float = 0.0
+    fusion: Fusion = "ranks"
 
     @property
     def prompts(self) -> Path:
@@ -124,6 +126,7 @@ class Pack:
             variables={**_partials(folder), **entry.variables},
             seed=seed,
             unsure_below=entry.unsure_below,
+            fusion=entry.fusion,
         )
 
 
@@ -147,6 +150,7 @@ class _PackEntry(_Entry):
     version: Annotated[int, Field(ge=1)]
     safest_agent: str
     unsure_below: Annotated[float, Field(ge=0, le=1)] = 0.0
+    fusion: Fusion = "ranks"
     out_of_scope_reply: Annotated[str, Field(min_length=1)]
     greeting_reply: str | None = None
     handoffs: Literal["all"] | dict[str, list[str]] = "all"

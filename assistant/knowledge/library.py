@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.deps import Passage
+from assistant.deps import Fusion, Passage
 from assistant.encoder import SentenceEncoder
 from assistant.knowledge.documents import Document, read_documents
 from assistant.knowledge.lexical import FullText, terms
@@ -36,21 +36,24 @@ MEASURES = frozenset(
 class Library:
     """An `assistant.deps.PassageSearch` over one folder. Safe to share between threads; a search takes milliseconds."""
 
-    def __init__(self, documents: Sequence[Document], encoder: SentenceEncoder, cache_dir: Path) -> None:
+    def __init__(
+        self, documents: Sequence[Document], encoder: SentenceEncoder, cache_dir: Path, *, fusion: Fusion = "ranks"
+    ) -> None:
         self.passages = tuple(_passages(documents))
         self._agents = [frozenset(document.front.agents) for document in documents for _ in document.sections]
         self._by_id = {(item.document, item.passage): item for item in self.passages}
         self._encoder = encoder
+        self._fusion = fusion
         self._vectors = PassageVectors(self.passages, encoder, cache_dir)
         self._full_text = FullText(self.passages)
 
     @classmethod
-    def load(cls, folder: Path, encoder: SentenceEncoder, cache_dir: Path) -> Library:
+    def load(cls, folder: Path, encoder: SentenceEncoder, cache_dir: Path, *, fusion: Fusion = "ranks") -> Library:
         """The library of the `*.md` files in `folder`. Vectors are computed once and kept in `cache_dir`.
 
         Raises `KnowledgeError`.
         """
-        return cls(read_documents(folder), encoder, cache_dir)
+        return cls(read_documents(folder), encoder, cache_dir, fusion=fusion)
 
     def search(self, query: str, *, limit: int = 5, agent: str | None = None) -> list[Passage]:
         """At most `limit` passages, best first. `agent` keeps the documents written for that agent.
@@ -67,7 +70,7 @@ class Library:
             meaning = meaning + weight * self._meaning(" ".join(context))
             words = words + weight * self._words(" ".join(context))
         score = meaning + words
-        fused = fuse_ranks(meaning, words)
+        fused = score if self._fusion == "scores" else fuse_ranks(meaning, words)
         rows = [row for row, agents in enumerate(self._agents) if agent is None or agent in agents]
         best = sorted(rows, key=lambda row: (-fused[row], row))[:limit]
         return [replace(self.passages[row], score=float(score[row])) for row in best]

@@ -17,8 +17,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from assistant.deps import Fusion
 from assistant.encoder import SentenceEncoder
 from assistant.knowledge import Document, Library, Section
 from assistant.knowledge.documents import FrontMatter
@@ -61,16 +62,18 @@ def judgements(folder: Path) -> dict[str, frozenset[str]]:
 def scifact(folder: Path, encoder: SentenceEncoder, cache: Path) -> None:
     relevant = judgements(folder)
     claims = {str(row["id"]): str(row["claim"]) for path in sorted(folder.glob("claims_*.jsonl")) for row in rows(path)}
-    library = Library(list(abstracts(folder)), encoder, cache)
-    total, times = 0.0, []
-    for claim, documents in relevant.items():
-        start = time.perf_counter()
-        found = library.search(claims[claim], limit=10)
-        times.append(time.perf_counter() - start)
-        total += ndcg([passage.document for passage in found], documents)
-    sys.stdout.write(
-        f"SciFact: {len(library.passages)} documents, {len(relevant)} claims, nDCG@10 {total / len(relevant):.3f}; {quantiles(times)}\n"
-    )
+    texts = list(abstracts(folder))
+    for fusion in get_args(Fusion):
+        library = Library(texts, encoder, cache, fusion=fusion)
+        total, times = 0.0, []
+        for claim, documents in relevant.items():
+            start = time.perf_counter()
+            found = library.search(claims[claim], limit=10)
+            times.append(time.perf_counter() - start)
+            total += ndcg([passage.document for passage in found], documents)
+        sys.stdout.write(
+            f"SciFact, fused by {fusion}: {len(texts)} documents, {len(relevant)} claims, nDCG@10 {total / len(relevant):.3f}; {quantiles(times)}\n"
+        )
     bm25 = sum(ndcg(by_words(library, claims[claim]), documents) for claim, documents in relevant.items())
     sys.stdout.write(f"SciFact, words alone: nDCG@10 {bm25 / len(relevant):.3f}\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -240,3 +241,14 @@ def test_the_shipped_documents_are_sound():
     documents = read_documents(PACK)
     assert len(documents) >= 40
     assert all(section.text for document in documents for section in document.sections)
+
+
+def test_scores_let_a_clear_winner_of_one_list_win_where_ranks_do_not(folder, encoder, cache, monkeypatch):
+    monkeypatch.setattr(Library, "_meaning", lambda self, text: np.array([0.50, 0.49, 0.0, 0.0])[: len(self.passages)])
+    monkeypatch.setattr(Library, "_words", lambda self, text: np.array([0.01, 0.40, 0.02, 0.02])[: len(self.passages)])
+    first = {}
+    for fusion in ("ranks", "scores"):
+        library = Library.load(folder, encoder, cache, fusion=fusion)
+        first[fusion] = library.passages.index(replace(library.search("tyre", limit=1)[0], score=0.0))
+        library.close()
+    assert first == {"ranks": 0, "scores": 1}
