@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from loadtests.traces import Arrival, read_trace
 from loadtests.traffic import RATE_PER_WORKER, Trace, TrafficError, load_profile
 
 SHIPPED = Path(__file__).parents[2] / "datasets" / "traffic"
-PUBLIC = Path("/work/shared/data/azure_llm_trace_2023/AzureLLMInferenceTrace_conv.csv")
+DATA = Path(os.environ.get("ASSAY_DATA_DIR") or Path(__file__).parents[3] / "shared" / "data")
+PUBLIC = DATA / "azure_llm_trace_2023" / "AzureLLMInferenceTrace_conv.csv"
 AZURE = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 BURST = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
 TALK = [Conversation(id="talk", user_id="u", turns=[ScriptTurn(text="hi")] * 2)]
