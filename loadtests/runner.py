@@ -116,27 +116,11 @@ def run_load(plan: LoadPlan) -> LoadResult:
     """
     started = time.monotonic()
     sessions = plan_sessions(plan.profile, read_script(plan.script), seed=plan.seed)
+    planned = planned_turns(sessions)
     folder, samples = _folders(plan.out_dir)
     with ExitStack() as stack:
-        config = WorkerConfig(
-            profile=plan.profile,
-            script=plan.script.resolve(),
-            base_url=plan.base_url,
-            turn_path=plan.turn_path,
-            seed=plan.seed,
-            workers=plan.processes,
-            folder=folder,
-            samples=samples,
-            calibration_url=None,
-            calibration_s=plan.calibration_s,
-            parent_pid=os.getpid(),
-            turns_per_s=turns_per_s(plan.profile, planned_turns(sessions)),
-            model=plan.model,
-            api_key_variable=plan.api_key_variable,
-            web_port=plan.web_port,
-        )
-        generators = _generates(plan, config, stack)
-        ended_early, server, gpus = _campaign(plan, generators, planned_turns(sessions))
+        generators = _generates(plan, _config(plan, planned, folder, samples), stack)
+        ended_early, server, gpus = _campaign(plan, generators, planned)
     turns = list(read_samples(samples))
     evidence = Evidence(
         profile=plan.profile,
@@ -159,8 +143,29 @@ def run_load(plan: LoadPlan) -> LoadResult:
         planned_turns=evidence.planned,
         window_s=plan.profile.arrivals.duration_s,
         duration_s=time.monotonic() - started,
-        load=_load(plan, planned_turns(sessions)),
+        load=_load(plan, planned),
         digests={"traffic": _digest(plan.profile), "script": script_digest(plan.script)},
+    )
+
+
+def _config(plan: LoadPlan, planned: int, folder: Path, samples: Path) -> WorkerConfig:
+    """What every generator process is told, before the calibration."""
+    return WorkerConfig(
+        profile=plan.profile,
+        script=plan.script.resolve(),
+        base_url=plan.base_url,
+        turn_path=plan.turn_path,
+        seed=plan.seed,
+        workers=plan.processes,
+        folder=folder,
+        samples=samples,
+        calibration_url=None,
+        calibration_s=plan.calibration_s,
+        parent_pid=os.getpid(),
+        turns_per_s=turns_per_s(plan.profile, planned),
+        model=plan.model,
+        api_key_variable=plan.api_key_variable,
+        web_port=plan.web_port,
     )
 
 

@@ -1,15 +1,38 @@
-"""A sentence encoder made for tests: a random BERT that knows six words."""
+"""For tests of several packages: an empty PostgreSQL database, and a sentence encoder that is a random BERT of six words."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from uuid import uuid4
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """The URL of an empty database on the local PostgreSQL server, dropped at the end; the test is skipped where no server answers."""
+    server = create_engine("postgresql+psycopg://postgres@127.0.0.1:5432/postgres", isolation_level="AUTOCOMMIT")
+    name = f"assay_test_{uuid4().hex}"
+    try:
+        with server.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    except OperationalError:
+        server.dispose()
+        pytest.skip("no PostgreSQL server answers on 127.0.0.1:5432")
+    try:
+        yield f"postgresql+psycopg://postgres@127.0.0.1:5432/{name}"
+    finally:
+        with server.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        server.dispose()
 
 
 @pytest.fixture

@@ -3,16 +3,14 @@
 import asyncio
 import sqlite3
 import threading
-from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from uuid import uuid4
 
 import pytest
 from pydantic_ai import ModelRequest, ModelResponse, TextPart, UserPromptPart
 from sqlalchemy import create_engine, func, insert, inspect, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from assistant.errors import StateReadOnly, StoreError
 from assistant.faults import Faults
@@ -37,28 +35,9 @@ ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request, url):
-    with new_postgresql() if request.param == "postgresql" else nullcontext(url) as address:
-        async with open_database(address, Telemetry()) as opened:
-            yield opened
-
-
-@contextmanager
-def new_postgresql():
-    """An empty database on the local PostgreSQL server, dropped at the end; the test is skipped where no server answers."""
-    server = create_engine("postgresql+psycopg://postgres@127.0.0.1:5432/postgres", isolation_level="AUTOCOMMIT")
-    name = f"assay_test_{uuid4().hex}"
-    try:
-        with server.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    except OperationalError:
-        server.dispose()
-        pytest.skip("no PostgreSQL server answers on 127.0.0.1:5432")
-    try:
-        yield f"postgresql+psycopg://postgres@127.0.0.1:5432/{name}"
-    finally:
-        with server.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-        server.dispose()
+    address = request.getfixturevalue("postgresql") if request.param == "postgresql" else url
+    async with open_database(address, Telemetry()) as opened:
+        yield opened
 
 
 @pytest.fixture

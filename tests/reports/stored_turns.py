@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import pytest
 from sqlalchemy import Engine, create_engine, insert
-from sqlalchemy.exc import OperationalError
 
 from assistant.memory.tables import EVENTS, MESSAGES, METADATA, THREADS, USERS
 
@@ -92,22 +88,3 @@ def _events(row: dict[str, Any]) -> list[dict[str, Any]]:
 def _usage(row: dict[str, Any]) -> dict[str, Any]:
     model = str(row.get("model", "ollama:llama")).rpartition(":")[2]
     return {"model": model, "input_tokens": 100, "output_tokens": 20, "model_calls": 1, "cost_usd": None, **row["usage"]}
-
-
-@contextmanager
-def new_postgresql() -> Iterator[str]:
-    """An empty database on the local PostgreSQL server, dropped at the end; the test is skipped where no server answers."""
-    server = create_engine("postgresql+psycopg://postgres@127.0.0.1:5432/postgres", isolation_level="AUTOCOMMIT")
-    name = f"assay_test_{uuid4().hex}"
-    try:
-        with server.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    except OperationalError:
-        server.dispose()
-        pytest.skip("no PostgreSQL server answers on 127.0.0.1:5432")
-    try:
-        yield f"postgresql+psycopg://postgres@127.0.0.1:5432/{name}"
-    finally:
-        with server.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-        server.dispose()

@@ -25,7 +25,7 @@ from reports.statistics.proportions import wilson
 from reports.statistics.quantiles import quantile_estimate
 
 sys.path.insert(0, str(Path(__file__).parent))
-from stored_turns import NOW, new_postgresql, store, turn
+from stored_turns import NOW, store, turn
 
 from evals.cli.ops_store import read_turns, shown
 
@@ -149,15 +149,14 @@ def test_only_turns_of_the_last_span_whatever_their_offset(tmp_path: Path) -> No
     assert all(row.answered_by == "llama" for row in found)
 
 
-def test_postgresql_gives_the_same_figures_and_is_only_read(tmp_path: Path) -> None:
+def test_postgresql_gives_the_same_figures_and_is_only_read(tmp_path: Path, postgresql: str) -> None:
     turns = [turn(60, tools=[("lend", False), ("lend", True)], usage={"cost_usd": 0.5}), turn(90, outcome="error")]
-    with new_postgresql() as url:
-        store(url, turns)
-        assert operations(read_turns(url, now=NOW)) == figures(tmp_path, turns)
-        engine = create_engine(url).execution_options(postgresql_readonly=True)
-        with engine.connect() as connection, pytest.raises(Exception, match="read-only"):
-            connection.execute(text("DELETE FROM messages"))
-        engine.dispose()
+    store(postgresql, turns)
+    assert operations(read_turns(postgresql, now=NOW)) == figures(tmp_path, turns)
+    engine = create_engine(postgresql).execution_options(postgresql_readonly=True)
+    with engine.connect() as connection, pytest.raises(Exception, match="read-only"):
+        connection.execute(text("DELETE FROM messages"))
+    engine.dispose()
 
 
 @contextmanager
