@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from assistant.encoder.atomic import write_atomically
+from assistant.encoder.products import open_graph, signed_products_are_exact
 from assistant.encoder.weights import MAX_TOKENS, EncoderError, EncoderFiles, Precision, locate, read_tensors, read_tokenizer
 
 CACHED_TEXTS = 2048
@@ -52,15 +53,12 @@ class SentenceEncoder:
         """
         files = locate(path)
         key = f"{files.sha256[:16]}-v{GRAPH_VERSION}-{precision}"
-        graph = cache_dir / f"encoder-{key}.onnx"
+        # Both kernels give the same vectors, so the processor is no part of the fingerprint.
+        signed = precision == "int8" and signed_products_are_exact(cache_dir)
+        graph = cache_dir / f"encoder-{key}{'-signed' if signed else ''}.onnx"
         if not graph.is_file():
-            write_atomically(graph, _build(files, precision))
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-        return cls(session, read_tokenizer(files), f"{key}-t{MAX_TOKENS}")
+            write_atomically(graph, _build(files, precision, signed=signed))
+        return cls(open_graph(graph), read_tokenizer(files), f"{key}-t{MAX_TOKENS}")
 
     def encode(self, text: str) -> Encoding:
         """The vectors of `text`, of which the first 64 tokens count."""
@@ -93,23 +91,10 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _build(files: EncoderFiles, precision: Precision) -> bytes:
+def _build(files: EncoderFiles, precision: Precision, *, signed: bool) -> bytes:
     from assistant.encoder.graph import build_graph
 
     try:
-        return build_graph(read_tensors(files), files.shape, precision).SerializeToString()
+        return build_graph(read_tensors(files), files.shape, precision, signed=signed).SerializeToString()
     except KeyError as error:
         raise EncoderError(f"{files.folder / 'model.safetensors'}: no tensor {error}; give a BERT sentence encoder") from error
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes `path` so that a reader sees all of it or nothing, and the last of several writers wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

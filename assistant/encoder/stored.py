@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.encoder.sentence import SentenceEncoder, write_atomically
+from assistant.encoder.atomic import write_atomically
+from assistant.encoder.sentence import SentenceEncoder
 
 STORED_VERSION = 1
 

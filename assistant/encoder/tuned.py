@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from assistant.encoder.atomic import write_atomically
 from assistant.encoder.eager import Device, encode_batches, open_torch
-from assistant.encoder.sentence import SentenceEncoder, write_atomically
+from assistant.encoder.sentence import SentenceEncoder
 from assistant.encoder.tuning import Tensors, TuningPlan
 from assistant.encoder.weights import FILES, EncoderError, EncoderFiles, file_sha256, locate, read_tensors, read_tokenizer
 

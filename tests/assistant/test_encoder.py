@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.special import erf
 from tokenizers import Tokenizer
 
-from assistant.encoder import EncoderError, KnownTexts, SentenceEncoder, sentence, weights, write_atomically
+from assistant.encoder import EncoderError, KnownTexts, SentenceEncoder, products, sentence, weights, write_atomically
 from assistant.encoder.graph import quantise
 
 REFERENCE = Path(__file__).parent / "data" / "encoder_reference.npz"
@@ -169,7 +169,7 @@ def test_two_processes_may_build_at_once(tiny, tmp_path):
     ]
     assert len({process.communicate(timeout=60)[0] for process in started}) == 1
     assert [process.returncode for process in started] == [0, 0]
-    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".onnx"]
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".onnx"] * 2
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
@@ -263,15 +263,6 @@ def test_the_cache_is_keyed_by_the_weights(tiny, tmp_path):
     assert not np.array_equal(first.encode("hot").embedding, second.encode("hot").embedding)
 
 
-def test_no_product_of_the_int8_graph_can_saturate(tiny, tmp_path):
-    """Unsigned by signed bytes saturate on processors without VNNI, so a vector would depend on the machine."""
-    SentenceEncoder.load(tiny, cache_dir=tmp_path)
-    graph = onnx.load(next(tmp_path.glob("encoder-*-int8.onnx"))).graph
-    kinds = {constant.name: constant.data_type for constant in graph.initializer}
-    products = [node for node in graph.node if node.op_type == "MatMulInteger"]
-    assert products and all(kinds[node.input[1]] == onnx.TensorProto.UINT8 for node in products)
-
-
 def test_known_texts_are_kept_in_the_cache_and_equal_what_the_encoder_says(tiny, tmp_path):
     encoder = SentenceEncoder.load(tiny, cache_dir=tmp_path)
     texts = ["the fryer", "is hot", "the fryer"]
@@ -307,3 +298,34 @@ def test_many_texts_at_once_are_read_as_one_by_one(tiny, tmp_path, monkeypatch):
     assert [list(one.features) for one in together] == [list(alone.encode(text).features) for text in texts]
     assert len({one.features.tobytes() for one in together}) > 4
     assert sentence._processors() == 3 and SentenceEncoder.load(tiny, cache_dir=tmp_path).encode_many([]) == []
+
+
+@pytest.mark.parametrize("saturated", [False, True])
+def test_kernels_are_signed_only_where_such_products_are_exact(tiny, tmp_path, monkeypatch, saturated):
+    """Elsewhere sums of two products saturate, so a vector would depend on the machine."""
+
+    def product(_session, rows):
+        exact = np.full((rows, products.INNER), 255) @ products._levels().astype(np.int64)
+        return np.clip(exact, -32768, 32767) if saturated and rows == 16 else exact
+
+    monkeypatch.setattr(products, "_product", product)
+    SentenceEncoder.load(tiny, cache_dir=tmp_path)
+    (path,) = tmp_path.glob("encoder-*.onnx")
+    assert path.name.endswith("-signed.onnx") is not saturated
+    graph = onnx.load(path).graph
+    kinds = {constant.name: constant.data_type for constant in graph.initializer}
+    levels = {kinds[node.input[1]] for node in graph.node if node.op_type == "MatMulInteger"}
+    assert levels == {onnx.TensorProto.UINT8 if saturated else onnx.TensorProto.INT8}
+
+
+def test_signed_kernels_give_the_same_vectors(cache, monkeypatch):
+    if not products.signed_products_are_exact(cache):
+        pytest.skip("this processor adds products of unsigned by signed bytes with saturation")
+    texts = ["is the fryer hot", "a much longer text about the fryer " * 9, "x"]
+    signed = SentenceEncoder.load(cache_dir=cache)
+    monkeypatch.setattr(sentence, "signed_products_are_exact", lambda _: False)
+    unsigned = SentenceEncoder.load(cache_dir=cache)
+    assert signed.fingerprint == unsigned.fingerprint
+    for text in texts:
+        assert np.array_equal(signed.encode(text).features, unsigned.encode(text).features)
+        assert np.array_equal(signed.encode(text).embedding, unsigned.encode(text).embedding)
