@@ -70,16 +70,17 @@ class Head:
 
     def roll_up(self, probabilities: Floats, nearest: float) -> Prediction:
         """Intents (their probabilities in the order of `intents`) summed up to agents."""
-        order = np.argsort(-probabilities, kind="stable")
-        intents = [(str(self.intents[index]), float(probabilities[index])) for index in order]
+        names, owners, shares = self.intents.tolist(), self.agents.tolist(), probabilities.tolist()
+        order = np.argsort(-probabilities, kind="stable").tolist()
+        intents = [(names[index], shares[index]) for index in order]
         sums: dict[str, float] = {}
-        for agent, probability in zip(self.agents, probabilities, strict=True):
-            sums[str(agent)] = sums.get(str(agent), 0.0) + float(probability)
+        for agent, probability in zip(owners, shares, strict=True):
+            sums[agent] = sums.get(agent, 0.0) + probability
         # Single-precision shares may sum to a little more than one.
         total = sum(sums.values())
         ranked = sorted(((agent, share / total) for agent, share in sums.items()), key=lambda item: (-item[1], item[0]))
         agent = ranked[0][0]
-        intent = next(name for index, (name, _) in zip(order, intents, strict=True) if str(self.agents[index]) == agent)
+        intent = next(names[index] for index in order if owners[index] == agent)
         scope = min(1.0, intents[0][1] * nearest)
         return Prediction(agent=agent, intent=intent, confidence=ranked[0][1], agents=ranked, intents=intents, scope=scope)
 

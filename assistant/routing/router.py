@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from assistant.encoder import SentenceEncoder, write_atomically
 from assistant.routing.head import NO_AGENT, TRAINER_VERSION, Head, Prediction
 from assistant.routing.language import LANGUAGE_VERSION, Language, Spelling, learn_spelling
 from assistant.routing.slips import Vocabulary
-from assistant.routing.stickiness import LEANS, ON_TOPIC, Form, pull, read_form
+from assistant.routing.stickiness import MOST_LEANING, Form, Readings, lean, read_form
 from assistant.routing.utterances import FILE_NAME, read_utterances
 from assistant.wire import RouteStage
 
@@ -26,6 +25,9 @@ UNDERSTOOD = 0.8
 
 UNKNOWN_LANGUAGE = "unknown language"
 """The doubt about a text in a language that the utterances do not hold."""
+
+JOINED_WORDS = 30
+"""Words of the message before that are read together with a message: the encoder reads 64 tokens, and the message comes last."""
 
 LONGEST = 4_000
 """Characters of a message that are looked at: the encoder reads 64 tokens, the lexical part 64 words."""
@@ -69,6 +71,7 @@ class Router:
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.head = head
+        self._labels = {str(agent) for agent in head.agents}
         self.encoder = encoder
         self.vocabulary = vocabulary
         self.language = language
@@ -119,13 +122,11 @@ class Router:
     def decide(self, text: str, context: RouteContext) -> Decision:
         """The agent of `text` in its conversation. `duration_s` includes encoding."""
         started = self._clock()
-        form = read_form(text)
-        joined = None
-        if context.current_agent and context.previous_text and pull(form, pending=False) >= LEANS:
-            prediction, joined = self.predict_both(text, f"{context.previous_text} {text}")
+        if context.current_agent in self._labels:
+            prediction, ranked, stage = self._in_context(text, context)
         else:
             prediction = self.predict(text)
-        ranked, stage = self._in_context(form, prediction, joined, context)
+            ranked, stage = settle(prediction, float(self.head.scope_floor[0]))
         # An open question may be answered with names, which are spelled as they please.
         unknown = not context.pending and self._is_unknown_language(text, ranked[0][1])
         if unknown:
@@ -152,26 +153,27 @@ class Router:
         """Whether `text` is spelled as no training utterance is, and neither the head nor the conversation makes an agent sure."""
         return self.language is not None and confidence < UNDERSTOOD and self.language.is_strange(readable(text))
 
-    def _in_context(
-        self, form: Form, prediction: Prediction, joined: Prediction | None, context: RouteContext
-    ) -> tuple[list[tuple[str, float]], RouteStage]:
-        """`joined` is what the head says of the message before and this one together, for a message that leans on it."""
-        current = context.current_agent
-        if current is None or current not in dict(prediction.agents):
-            return settle(prediction, float(self.head.scope_floor[0]))
-        strength = pull(form, pending=context.pending)
-        if current == NO_AGENT:
-            strength = min(strength, 1.0)
-        elif prediction.agent == NO_AGENT:
-            strength += ON_TOPIC
-        agents = dict(prediction.agents)
-        if joined is not None:
-            together = dict(joined.agents)
-            agents = {agent: 0.5 * (share + together[agent]) for agent, share in agents.items()}
-        ranked = _lean(agents, current, strength)
+    def _in_context(self, text: str, context: RouteContext) -> tuple[Prediction, list[tuple[str, float]], RouteStage]:
+        """The head's word on `text` alone, then the agents in the conversation and what decided."""
+        form = read_form(text)
+        prediction, joined = self.read(text, context.previous_text, form)
+        ranked = lean(
+            Readings(message=dict(prediction.agents), joined=dict(joined.agents)),
+            form,
+            current=context.current_agent or NO_AGENT,
+            pending=context.pending,
+            nobody=NO_AGENT,
+        )
         if ranked[0][0] == prediction.agent:
-            return ranked, "head"
-        return ranked, "pending" if context.pending else "sticky"
+            return prediction, ranked, "head"
+        return prediction, ranked, "pending" if context.pending else "sticky"
+
+    def read(self, text: str, previous: str | None, form: Form) -> tuple[Prediction, Prediction]:
+        """The head's word on `text`, and on it after the message before where `text` may lean on that."""
+        if not previous or form.content > MOST_LEANING:
+            prediction = self.predict(text)
+            return prediction, prediction
+        return self.predict_both(text, f"{' '.join(previous.split()[-JOINED_WORDS:])} {text}")
 
 
 def readable(text: str) -> str:
@@ -206,10 +208,3 @@ def _language(file: Path, content: bytes, encoder: SentenceEncoder, cache_dir: P
         spelling = learn_spelling(read_utterances(file))
         write_atomically(cached, spelling.to_bytes())
     return Language(spelling, lambda: Vocabulary.of((item.text for item in read_utterances(file)), encoder.knows))
-
-
-def _lean(agents: dict[str, float], current: str, strength: float) -> list[tuple[str, float]]:
-    """The agents' probabilities after the odds of `current` were multiplied by e^strength, most probable first."""
-    leaned = {agent: max(share, 1e-6) * (math.exp(strength) if agent == current else 1.0) for agent, share in agents.items()}
-    total = sum(leaned.values())
-    return sorted(((agent, share / total) for agent, share in leaned.items()), key=lambda item: (-item[1], item[0]))

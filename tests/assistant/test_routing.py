@@ -18,7 +18,7 @@ from assistant.routing import NO_AGENT, Head, RouteContext, Router, RoutingDataE
 from assistant.routing.head import softmax
 from assistant.routing.lexical import BUCKETS, grams, weigh, words
 from assistant.routing.overlap import count_overlap
-from assistant.routing.stickiness import ALWAYS, pull, read_form
+from assistant.routing.stickiness import Form, Readings, lean, pull, read_form
 from assistant.routing.training import HeldOut, best_temperature, hold_out, labels
 from assistant.routing.utterances import Utterance
 
@@ -276,13 +276,64 @@ def test_form_counts_words_that_name_a_subject(text, words_in_it, content):
 
 def test_the_pull_grows_with_every_sign_of_leaning():
     plain = pull(read_form("the carburettor on the second machine leaks petrol over everything daily"), pending=False)
-    short = pull(read_form("carburettor leaks"), pending=False)
-    pointing = pull(read_form("it leaks petrol"), pending=False)
-    opening = pull(read_form("and it leaks petrol"), pending=False)
-    answering = pull(read_form("and it leaks petrol"), pending=True)
+    short = pull(read_form("carburettor leaks the petrol"), pending=False)
+    pointing = pull(read_form("then it leaks the petrol"), pending=False)
+    answering = pull(read_form("then it leaks the petrol"), pending=True)
     asking = pull(read_form("what about the leaking petrol tank cap outside?"), pending=True)
-    assert plain < short < pointing < opening < answering < pull(read_form("yes"), pending=False) == ALWAYS
-    assert asking < answering
+    assert plain < short < pointing < pull(read_form("yes"), pending=False) < pull(read_form("yes"), pending=True)
+    assert asking < pointing < answering
+
+
+def test_the_length_of_an_answer_says_nothing_and_that_of_a_question_does():
+    def pending(words, asks):
+        return pull(Form(words=words, content=8, acknowledges=False, opens=False, points=False, asks=asks), pending=True)
+
+    assert pending(20, False) == pending(30, False)
+    assert pending(20, True) > pending(30, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("it leaks?", True),
+        ("he touched raw chicken, what does he have to do", True),
+        ("when does it start", True),
+        ("she said what to do", False),
+        (", ", False),
+    ],
+)
+def test_a_question_may_begin_after_a_comma(text, asks):
+    assert read_form(text).asks is asks
+
+
+def test_both_readings_are_weighed_and_the_open_agent_is_pulled():
+    even = {"plants": 0.4, "tools": 0.4, NO_AGENT: 0.2}
+    tools = {"plants": 0.01, "tools": 0.98, NO_AGENT: 0.01}
+    form = read_form("the carburettor on the second machine leaks petrol over everything daily")
+
+    def leaned(message, joined):
+        return lean(Readings(message=message, joined=joined), form, current="plants", pending=False, nobody=NO_AGENT)
+
+    plain, by_itself, together = leaned(even, even), leaned(tools, even), leaned(even, tools)
+    assert plain[0][0] == "plants"
+    assert leaned(tools, tools)[0][0] == "tools"
+    assert min(dict(by_itself)["tools"], dict(together)["tools"]) > dict(plain)["tools"]
+    assert sum(share for _, share in plain) == pytest.approx(1)
+
+
+def test_a_message_with_enough_subject_words_is_not_read_with_the_one_before(router):
+    for text, alone in (("more beans", False), ("the carburettor of the red mower leaks petrol over the lawn", True)):
+        message, joined = router.read(text, "my roses look thirsty", read_form(text))
+        assert (message == joined) is alone
+
+
+def test_a_long_message_before_leaves_room_for_the_message_itself(router):
+    context = RouteContext(current_agent="plants", previous_text="my roses look thirsty " * 50)
+    assert router.decide("the lawn mower engine will not start", context).agent == "tools"
+    first, second = (
+        router.read(text, "my roses look thirsty " * 50, read_form(text))[1] for text in ("the mower smokes", "more beans")
+    )
+    assert first != second
 
 
 def test_grams_are_weighed_to_unit_length():

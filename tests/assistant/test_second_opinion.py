@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from pydantic_ai import ModelRequest
 from pydantic_ai.exceptions import FallbackExceptionGroup
@@ -51,24 +49,12 @@ class Served:
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[[MockProfile], Served]]:
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
-
+def serve(serve_app: Callable[[FastAPI], str]) -> Callable[[MockProfile], Served]:
     def begin(profile: MockProfile) -> Served:
         app = create_mock_app(profile)
-        listening = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        running.append((server, thread))
-        while not server.started:
-            time.sleep(0.005)
-        return Served(app=app, url=f"http://127.0.0.1:{listening.getsockname()[1]}")
+        return Served(app=app, url=serve_app(app))
 
-    yield begin
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(timeout=5)
+    return begin
 
 
 @pytest.fixture
