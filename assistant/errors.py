@@ -3,6 +3,7 @@
 AssistantError
 ├── SettingsError      the environment holds a value that cannot be used
 ├── StoreError         the database cannot be opened or brought to this build's schema
+├── StoreUnavailable   the database does not answer now; carries a stable `code`
 ├── StateReadOnly      a tool tried to write pack state while it is read-only
 ├── AssistantClosed    the assistant was closed while a turn was running
 ├── ReaderTooSlow      a turn went on without the reader of its events
@@ -33,6 +34,16 @@ class SettingsError(AssistantError):
 
 class StoreError(AssistantError):
     """The database cannot be opened or brought to this build's schema."""
+
+
+class StoreUnavailable(AssistantError):
+    """The database cannot be reached, is locked or takes no writes now. `cause` is for the log, not for a caller."""
+
+    code: ClassVar[str] = "store_unavailable"
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+        super().__init__("Conversations cannot be kept at the moment, so nothing was answered. Try again later.")
 
 
 class StateReadOnly(AssistantError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from time import perf_counter
 from weakref import WeakValueDictionary
 
@@ -135,18 +135,22 @@ class Assistant:
             self.telemetry.count("turns_cancelled")
 
     async def _play(self, request: TurnRequest, queue: EventQueue, started: float) -> None:
-        try:
-            log = TurnLog(queue.send, lambda: perf_counter() - started)
-            async with self._alone_in(request.thread_id):
-                await Turn(workings=self._workings, request=request, log=log, spans=Spans()).play()
-        finally:
-            queue.close()
+        async with AsyncExitStack() as held:
+            held.callback(queue.close)
+
+            async def send(event: Event) -> None:
+                # The first event tells the id of a new thread, so from then on another turn may ask for it.
+                if request.thread_id is None and isinstance(event, MetaEvent):
+                    await held.enter_async_context(self._alone_in(event.thread_id))
+                await queue.send(event)
+
+            if request.thread_id is not None:
+                await held.enter_async_context(self._alone_in(request.thread_id))
+            log = TurnLog(send, lambda: perf_counter() - started)
+            await Turn(workings=self._workings, request=request, log=log, spans=Spans()).play()
 
     @asynccontextmanager
-    async def _alone_in(self, thread_id: str | None) -> AsyncGenerator[None]:
-        if thread_id is None:
-            yield
-            return
+    async def _alone_in(self, thread_id: str) -> AsyncGenerator[None]:
         lock = self._locks.setdefault(thread_id, asyncio.Lock())
         async with lock:
             yield

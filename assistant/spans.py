@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal
 
-SpanKind = Literal["model", "tool"]
+SpanKind = Literal["model", "tool", "wire"]
+"""`wire`: an exchange with a model's server, within the span of its model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,10 @@ class Spans:
         try:
             yield
         finally:
-            self._spans.append(Span(kind=kind, key=key, start_s=start_s, end_s=self.clock()))
+            self.add(kind, start_s, self.clock(), key)
+
+    def add(self, kind: SpanKind, start_s: float, end_s: float, key: str = "") -> None:
+        self._spans.append(Span(kind=kind, key=key, start_s=start_s, end_s=end_s))
 
     def busy_s(self, kind: SpanKind | None = None) -> float:
         """Length of the union of all spans, or of those of one kind."""
@@ -49,3 +54,7 @@ class Spans:
     def tool_s(self, call_id: str) -> float:
         """Length of one tool call; 0.0 for a call that never ran."""
         return sum(span.end_s - span.start_s for span in self._spans if span.kind == "tool" and span.key == call_id)
+
+
+RECORDING: ContextVar[Spans | None] = ContextVar("recording", default=None)
+"""The spans of the turn that is being played; set once in the task of its own that each turn has."""

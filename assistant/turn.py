@@ -16,13 +16,13 @@ from assistant.agents.handoff import Route
 from assistant.agents.knowledge import citations
 from assistant.choosing import Chooser, Chosen
 from assistant.deps import PassageSearch
-from assistant.errors import UnknownThread
+from assistant.errors import StoreUnavailable, UnknownThread
 from assistant.faults import Faults
 from assistant.memory import FinishedTurn, Opened, Said, Sandboxes, Thread, ThreadStore
 from assistant.pack import Pack
 from assistant.routing import NO_AGENT, RouteContext
 from assistant.several import BETWEEN, Request, as_one, standing, told_before
-from assistant.spans import Spans
+from assistant.spans import RECORDING, Spans
 from assistant.telemetry import Telemetry
 from assistant.turn_log import TurnLog
 from assistant.wire import (
@@ -75,6 +75,7 @@ class Turn:
 
     async def play(self) -> None:
         """Raises `RequestError` before the first event, and nothing that a request can cause after it."""
+        RECORDING.set(self.spans)
         faults = self.workings.sandboxes.faults(self.request.sandbox)
         opened = await self._accept()
         try:
@@ -84,7 +85,10 @@ class Turn:
                 answers.append(await self._take(opened, request, list(zip(chosen.requests, answers, strict=False)), faults))
             await self._conclude(opened.thread, chosen, answers)
         except Exception as error:  # noqa: BLE001 - a turn must end with `done`, whatever broke it; the cause is logged
-            _log.exception("turn %s broke", self.turn_id)
+            if isinstance(error, StoreUnavailable):
+                _log.warning("turn %s could not be kept: %s", self.turn_id, error.cause)
+            else:
+                _log.exception("turn %s broke", self.turn_id)
             await self._give_up(error)
 
     async def _accept(self) -> Opened:
@@ -236,9 +240,8 @@ class Turn:
         self.workings.telemetry.count("broken_turns", type(error).__name__)
         text = "Something went wrong on our side and I could not answer. Your message is kept; please try again."
         await self.log.emit(TokenEvent(**self.log.stamp(), text=text))
-        await self.log.emit(
-            ErrorEvent(**self.log.stamp(), code="internal", message="The turn could not be finished.", retryable=True)
-        )
+        code = error.code if isinstance(error, StoreUnavailable) else "internal"
+        await self.log.emit(ErrorEvent(**self.log.stamp(), code=code, message="The turn could not be finished.", retryable=True))
         await self._done(NO_AGENT, text, "error")
 
     async def _ended(self, stage: str, started: float) -> None:
@@ -256,6 +259,8 @@ class Turn:
             "overhead_s": overhead_s,
             "total_s": total_s,
         }
+        if wire_s := self.spans.busy_s("wire"):
+            timings["wire_s"] = wire_s
         self.workings.telemetry.count("turns", outcome)
         self.workings.telemetry.record("turn.overhead", overhead_s)
         for stage, duration_s in timings.items():

@@ -142,7 +142,8 @@ class ErrorEvent(EventFields):
 
 class DoneEvent(EventFields):
     """`agent`: who answered, the first where several did. `timings`: seconds by stage (`route_s load_s agent_s model_s tools_s store_s overhead_s total_s`);
-    `overhead_s` is the turn's wall time minus the union of its model and tool spans."""
+    `overhead_s` is the turn's wall time minus the union of its model and tool spans. `wire_s`, where a model was asked over HTTP: from having the
+    request to send to the last piece of the answer, without its client's own work."""
 
     type: Literal["done"] = "done"
     outcome: Outcome

@@ -11,9 +11,9 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
-from assistant.errors import StoreError
+from assistant.errors import StoreError, StoreUnavailable
 from assistant.memory.migrate import upgrade_schema
 from assistant.telemetry import Telemetry
 
@@ -29,6 +29,7 @@ class Database:
 
     A query is a function of a connection, run as a whole in a thread: an asynchronous SQLite driver makes several trips to its
     thread for every statement, which costs four times the processor time and, on a busy machine, thirty times the delay.
+    Both ways of asking raise `StoreUnavailable` while the database does not answer; the next query after that tries again.
     Writes of this process go one after the other, for SQLite has one writer. Another process is waited for up to 5 s.
     """
 
@@ -67,6 +68,8 @@ class Database:
         started = perf_counter()
         try:
             return await asyncio.get_running_loop().run_in_executor(workers, run)
+        except OperationalError as error:
+            raise StoreUnavailable(f"{name}: {' '.join(str(error.orig).split())}") from error
         finally:
             self._telemetry.record(QUERY + name, perf_counter() - started)
 

@@ -9,75 +9,23 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Header
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
-Fault = Literal["rate_limited", "server_error", "cut", "garbage"]
-Content = Literal["echo", "lorem", "fixed", "tool"]
+from assistant.models.mock_profile import Draw, Fault, MockProfile, draw_of
+from assistant.models.planted import Name, PlantedFaults, Sleep
+
+__all__ = ["ChatRequest", "MockProfile", "create_mock_app"]
 
 LOREM: list[str] = str.split(
     "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut labore et dolore magna aliqua ut enim ad "
     "minim veniam quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea commodo consequat"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class MockProfile:
-    """How the server behaves. Times in seconds; rates are shares of requests from 0 to 1 and together at most 1.
-
-    `jitter` stretches each delay by a factor drawn evenly from `1 - jitter` to `1 + jitter`. `lorem_tokens` is the length of a lorem answer
-    when the request sets no limit. `tool_call` is what content `tool` calls (name and arguments) until a tool result is in the
-    messages; then it answers with `reply`. `ignores_max_completion_tokens` behaves as Ollama does: only `max_tokens` limits.
-    """
-
-    model: str = "mock"
-    seed: int = 0
-    ttft_s: float = 0.0
-    gap_s: float = 0.0
-    jitter: float = 0.0
-    stall_s: float = 0.0
-    stall_rate: float = 0.0
-    rate_limited_rate: float = 0.0
-    retry_after_s: int = 1
-    server_error_rate: float = 0.0
-    cut_rate: float = 0.0
-    garbage_rate: float = 0.0
-    content: Content = "echo"
-    reply: str = "ok"
-    lorem_tokens: int = 64
-    tool_call: tuple[str, Mapping[str, Any]] | None = None
-    ignores_max_completion_tokens: bool = False
-    sends_usage: bool = True
-    api_key: str | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        rates = {
-            name: getattr(self, name)
-            for name in ("stall_rate", "rate_limited_rate", "server_error_rate", "cut_rate", "garbage_rate")
-        }
-        faults = [f"{name} must be from 0 to 1, not {rate}" for name, rate in rates.items() if not 0 <= rate <= 1]
-        if sum(rate for name, rate in rates.items() if name != "stall_rate") > 1:
-            faults.append("rate_limited_rate, server_error_rate, cut_rate and garbage_rate together must not exceed 1")
-        if self.content == "tool" and self.tool_call is None:
-            faults.append("content 'tool' needs tool_call=(name, arguments)")
-        if faults:
-            raise ValueError("; ".join(faults))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Draw:
-    """What one request meets."""
-
-    fault: Fault | None
-    ttft_s: float
-    gaps_s: Callable[[], float]
-    cut_after: int
 
 
 class ChatRequest(BaseModel):
@@ -94,13 +42,13 @@ class ChatRequest(BaseModel):
     tools: list[dict[str, Any]] | None = None
 
 
-Sleep = Callable[[float], Awaitable[None]]
+_PLANTED: Mapping[Name, Fault] = {"error": "server_error", "rate_limited": "rate_limited", "cut": "cut"}
 
 
-def create_mock_app(profile: MockProfile, *, sleep: Sleep = asyncio.sleep) -> FastAPI:
-    """The app. `app.state.requests` lists the bodies of the chat requests it got, `app.state.cancelled` counts abandoned streams."""
+def create_mock_app(profile: MockProfile, *, sleep: Sleep = asyncio.sleep, faults: PlantedFaults | None = None) -> FastAPI:
+    """The app. `faults` come and go beside those of the profile. `app.state.requests` lists the bodies of the chat requests it got, `app.state.cancelled` counts abandoned streams."""
     app = FastAPI(title="Mock model server", openapi_url=None)
-    server = _Server(profile=profile, sleep=sleep, app=app)
+    server = _Server(profile=profile, sleep=sleep, app=app, faults=faults)
     app.state.requests = []
     app.state.cancelled = 0
     app.post("/v1/chat/completions")(server.chat)
@@ -117,6 +65,7 @@ class _Server:
     profile: MockProfile
     sleep: Sleep
     app: FastAPI
+    faults: PlantedFaults | None = None
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     async def chat(self, request: ChatRequest, authorization: Annotated[str | None, Header()] = None) -> Response:
@@ -124,8 +73,9 @@ class _Server:
             return _error(401, "invalid_api_key", "The key is not right.", {})
         number = next(self.numbers)
         self.app.state.requests.append(request.model_dump(exclude_unset=True))
-        draw = _draw(self.profile, number)
+        draw = self._draw(number)
         await self.sleep(draw.ttft_s)
+        await self._stalled()
         if draw.fault == "rate_limited":
             return _error(429, "rate_limit_exceeded", "Too many requests.", {"Retry-After": str(self.profile.retry_after_s)})
         if draw.fault == "server_error":
@@ -140,11 +90,12 @@ class _Server:
             return PlainTextResponse(json.dumps(answer.whole())[:-20], media_type="application/json")
         return JSONResponse(answer.whole())
 
-    async def _stream(self, request: ChatRequest, answer: _Answer, draw: _Draw) -> AsyncIterator[str]:
+    async def _stream(self, request: ChatRequest, answer: _Answer, draw: Draw) -> AsyncIterator[str]:
         try:
             for number, chunk in enumerate(answer.chunks()):
                 if number:
                     await self.sleep(draw.gaps_s())
+                await self._stalled()
                 if draw.fault == "cut" and number == min(draw.cut_after, len(answer.pieces)):
                     raise ConnectionResetError("planted: the stream is cut")
                 if draw.fault == "garbage" and number == 1:
@@ -156,6 +107,19 @@ class _Server:
         except (GeneratorExit, asyncio.CancelledError):
             self.app.state.cancelled += 1
             raise
+
+    def _draw(self, number: int) -> Draw:
+        draw = draw_of(self.profile, number)
+        planted = self.faults.now() if self.faults is not None else None
+        if planted is None:
+            return draw
+        factor = planted.factor if planted.name == "slow" else 1.0
+        fault = _PLANTED.get(planted.name, draw.fault)
+        return replace(draw, fault=fault, ttft_s=draw.ttft_s * factor, gaps_s=lambda: draw.gaps_s() * factor)
+
+    async def _stalled(self) -> None:
+        if self.faults is not None:
+            await self.faults.stalled(self.sleep)
 
     def _refuses(self, authorization: str | None) -> bool:
         return self.profile.api_key is not None and authorization != f"Bearer {self.profile.api_key}"
@@ -188,28 +152,6 @@ class _Server:
 
     async def running(self) -> dict[str, Any]:
         return {"models": [{"name": self.profile.model, "model": self.profile.model, "size_vram": 0, "context_length": 4096}]}
-
-
-def _draw(profile: MockProfile, number: int) -> _Draw:
-    chance = random.Random(f"{profile.seed}:{number}")
-    edge, at, fault = 0.0, chance.random(), None
-    rates: tuple[tuple[Fault, float], ...] = (
-        ("rate_limited", profile.rate_limited_rate),
-        ("server_error", profile.server_error_rate),
-        ("cut", profile.cut_rate),
-        ("garbage", profile.garbage_rate),
-    )
-    for name, rate in rates:
-        if fault is None and edge <= at < edge + rate:
-            fault = name
-        edge += rate
-    stalled = chance.random() < profile.stall_rate
-
-    def stretched(seconds: float) -> float:
-        return seconds * chance.uniform(1 - profile.jitter, 1 + profile.jitter)
-
-    ttft_s = stretched(profile.ttft_s) + (profile.stall_s if stalled else 0.0)
-    return _Draw(fault=fault, ttft_s=ttft_s, gaps_s=lambda: stretched(profile.gap_s), cut_after=chance.randint(1, 4))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,13 @@ from pydantic_ai.models import Model, infer_model
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.profiles import merge_profile
 from pydantic_ai.profiles.openai import OpenAIModelProfile
-from pydantic_ai.providers.ollama import OllamaProvider
-from pydantic_ai.providers.openai import OpenAIProvider
 
 from assistant.errors import AssistantError
 from assistant.models.capped import CappedModel
 from assistant.models.embedded import EmbeddedModel, TextEncoder
+from assistant.models.exchanges import TimedOllamaProvider, TimedOpenAIProvider
 from assistant.models.paced import PacedModel, PaceError, parse_paced
+from assistant.models.planted import PlantedFaults
 from assistant.models.servers import ModelSettingsSource, api_root
 
 FORMS = (
@@ -62,7 +62,8 @@ def _paced(name: str, rest: str, encoder: TextEncoder, settings: ModelSettingsSo
         paced = parse_paced(rest)
     except PaceError as error:
         raise ModelNameError(name, error.faults) from None
-    return PacedModel(resolve_model(paced.inner, encoder=encoder, settings=settings), paced.pace)
+    faults = None if paced.faults is None else PlantedFaults(paced.faults)
+    return PacedModel(resolve_model(paced.inner, encoder=encoder, settings=settings), paced.pace, faults=faults)
 
 
 def _ollama(name: str, rest: str, settings: ModelSettingsSource) -> Model:
@@ -75,7 +76,7 @@ def _ollama(name: str, rest: str, settings: ModelSettingsSource) -> Model:
     )
     if faults or not settings.ollama_base_url:
         raise ModelNameError(name, faults)
-    provider = OllamaProvider(base_url=f"{api_root(settings.ollama_base_url)}/v1", api_key=NO_KEY)
+    provider = TimedOllamaProvider(base_url=f"{api_root(settings.ollama_base_url)}/v1", api_key=NO_KEY)
     profile = merge_profile(provider.model_profile(rest), OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False))
     return CappedModel(OpenAIChatModel(rest, provider=provider, profile=profile), settings.max_output_tokens)
 
@@ -91,9 +92,10 @@ def _openai_chat(name: str, rest: str, settings: ModelSettingsSource) -> Model:
         raise ModelNameError(name, faults)
     if settings.openai_base_url is None:
         return CappedModel(
-            OpenAIChatModel(rest, provider=OpenAIProvider(api_key=settings.openai_api_key)), settings.max_output_tokens
+            OpenAIChatModel(rest, provider=TimedOpenAIProvider(api_key=settings.openai_api_key)),
+            settings.max_output_tokens,
         )
-    provider = OpenAIProvider(base_url=f"{api_root(settings.openai_base_url)}/v1", api_key=settings.openai_api_key or NO_KEY)
+    provider = TimedOpenAIProvider(base_url=f"{api_root(settings.openai_base_url)}/v1", api_key=settings.openai_api_key or NO_KEY)
     profile = merge_profile(provider.model_profile(rest), OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False))
     return CappedModel(OpenAIChatModel(rest, provider=provider, profile=profile), settings.max_output_tokens)
 

@@ -3,6 +3,7 @@
 A text answer waits `ttft_ms`, then goes out in `tokens` pieces with `gap_ms` between two pieces: its total time is
 `ttft_ms + (tokens - 1) * gap_ms` whatever the text's length and however late its reader is. A tool call waits `tool_ms` and goes out at once. With `stall_s`, every
 `stall_every`-th request of this model stops for that long before its first piece. The time the inner model needs counts towards the first delay.
+`faults=FILE` names a file by which faults come and go while it serves (see `planted`).
 """
 
 from __future__ import annotations
@@ -10,20 +11,22 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError
 from pydantic_ai.messages import ModelMessage, ModelResponse, ModelResponseStreamEvent, TextPart, ToolCallPart
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import RunContext
 
-Sleep = Callable[[float], Awaitable[None]]
+from assistant.models.planted import Name, PlantedFaults, Sleep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +43,11 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class PacedName:
-    """A read `paced:` string: its delays and the name of the inner model."""
+    """A read `paced:` string: its delays, the name of the inner model and the file of planted faults, null for none."""
 
     pace: Pace
     inner: str
+    faults: Path | None = None
 
 
 class PaceError(ValueError):
@@ -55,6 +59,8 @@ class PaceError(ValueError):
 
 
 _WHOLE = {"tokens": 1, "stall_every": 0}
+_STATUSES: Mapping[Name, int] = {"error": 503, "rate_limited": 429}
+_PLANTED = "a planted fault of the paced model"
 _INNER = re.compile(r"(?:^|,)\s*of=")
 _NUMBERS = ("ttft_ms", "gap_ms", "tool_ms", "stall_s")
 
@@ -65,9 +71,12 @@ def parse_paced(text: str) -> PacedName:
     inner = rest[0].strip() if rest else "embedded"
     faults: list[str] = []
     values: dict[str, float | int] = {}
+    planted: Path | None = None
     for part in (piece.strip() for piece in head.split(",") if piece.strip()):
         name, equals, value = part.partition("=")
-        if not equals or (name not in _NUMBERS and name not in _WHOLE):
+        if name == "faults" and value:
+            planted = Path(value)
+        elif not equals or (name not in _NUMBERS and name not in _WHOLE):
             faults.append(f"{part!r} is not one of {', '.join([*_NUMBERS, *_WHOLE])} with a value, as in ttft_ms=300")
         elif name in values:
             faults.append(f"{name} is given twice")
@@ -80,7 +89,7 @@ def parse_paced(text: str) -> PacedName:
     faults += _together(values, inner)
     if faults:
         raise PaceError(faults)
-    return PacedName(pace=_pace(values), inner=inner)
+    return PacedName(pace=_pace(values), inner=inner, faults=planted)
 
 
 def _together(values: Mapping[str, float | int], inner: str) -> list[str]:
@@ -124,11 +133,18 @@ class PacedModel(WrapperModel):
     """Wraps `wrapped` with the delays of `pace`. `sleep` takes seconds; `clock` gives monotonic seconds."""
 
     def __init__(
-        self, wrapped: Model, pace: Pace, *, sleep: Sleep = asyncio.sleep, clock: Callable[[], float] | None = None
+        self,
+        wrapped: Model,
+        pace: Pace,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        clock: Callable[[], float] | None = None,
+        faults: PlantedFaults | None = None,
     ) -> None:
         super().__init__(wrapped)
         self._pace = pace
-        self._sleep = sleep
+        self._faults = faults
+        self._sleep = sleep if faults is None else _held_up(sleep, faults)
         self._clock = clock or (lambda: asyncio.get_running_loop().time())
         self._requests = 0
 
@@ -139,9 +155,12 @@ class PacedModel(WrapperModel):
     async def request(
         self, messages: list[ModelMessage], model_settings: ModelSettings | None, model_request_parameters: ModelRequestParameters
     ) -> ModelResponse:
-        response = await self._answer(messages, model_settings, model_request_parameters)
+        pace, planted = self._begin()
+        response = await self._answer(messages, model_settings, model_request_parameters, pace)
+        if planted == "cut":
+            raise ModelAPIError(self.model_name, _PLANTED)
         if not _calls_tool(response):
-            await self._sleep((self._pace.tokens - 1) * self._pace.gap_ms / 1000)
+            await self._sleep((pace.tokens - 1) * pace.gap_ms / 1000)
         return response
 
     @asynccontextmanager
@@ -152,28 +171,51 @@ class PacedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,  # noqa: ARG002
     ) -> AsyncGenerator[StreamedResponse]:
-        response = await self._answer(messages, model_settings, model_request_parameters)
+        pace, planted = self._begin()
+        response = await self._answer(messages, model_settings, model_request_parameters, pace)
         yield PacedStream(
             model_request_parameters=model_request_parameters,
             response=response,
-            pace=self._pace,
+            pace=pace,
             sleep=self._sleep,
             clock=self._clock,
+            cut_after=pace.tokens // 2 if planted == "cut" else None,
         )
 
+    def _begin(self) -> tuple[Pace, Name | None]:
+        """The delays of a request that comes now, and its planted fault. Raises what a model that is failing would."""
+        planted = self._faults.now() if self._faults is not None else None
+        if planted is None:
+            return self._pace, None
+        if planted.name in _STATUSES:
+            raise ModelHTTPError(status_code=_STATUSES[planted.name], model_name=self.model_name, body=_PLANTED)
+        return _slowed(self._pace, planted.factor) if planted.name == "slow" else self._pace, planted.name
+
     async def _answer(
-        self, messages: list[ModelMessage], model_settings: ModelSettings | None, parameters: ModelRequestParameters
+        self, messages: list[ModelMessage], model_settings: ModelSettings | None, parameters: ModelRequestParameters, pace: Pace
     ) -> ModelResponse:
         """The inner answer, given no earlier than the first delay (and a planted stall) after now."""
         self._requests += 1
-        stalled = self._pace.stall_every > 0 and self._requests % self._pace.stall_every == 0
+        stalled = pace.stall_every > 0 and self._requests % pace.stall_every == 0
         started = self._clock()
         response = await self.wrapped.request(messages, model_settings, parameters)
-        delay = (self._pace.tool_ms if _calls_tool(response) else self._pace.ttft_ms) / 1000 + (
-            self._pace.stall_s if stalled else 0.0
-        )
+        delay = (pace.tool_ms if _calls_tool(response) else pace.ttft_ms) / 1000 + (pace.stall_s if stalled else 0.0)
         await self._sleep(max(0.0, delay - (self._clock() - started)))
         return response
+
+
+def _held_up(sleep: Sleep, faults: PlantedFaults) -> Sleep:
+    """Sleeps that a stall makes longer."""
+
+    async def slept(seconds: float) -> None:
+        await sleep(seconds)
+        await faults.stalled(sleep)
+
+    return slept
+
+
+def _slowed(pace: Pace, factor: float) -> Pace:
+    return replace(pace, ttft_ms=pace.ttft_ms * factor, gap_ms=pace.gap_ms * factor, tool_ms=pace.tool_ms * factor)
 
 
 def _calls_tool(response: ModelResponse) -> bool:
@@ -182,12 +224,14 @@ def _calls_tool(response: ModelResponse) -> bool:
 
 @dataclass
 class PacedStream(StreamedResponse):
-    """Gives out a finished response in equal pieces, each at its own time after the first: a reader that falls behind does not slow the writer."""
+    """Gives out a finished response in equal pieces, each at its own time after the first: a reader that falls behind does not slow the writer.
+    With `cut_after` it breaks off after so many pieces: raises `ModelAPIError`."""
 
     response: ModelResponse
     pace: Pace
     sleep: Sleep
     clock: Callable[[], float]
+    cut_after: int | None = None
 
     def __post_init__(self) -> None:
         self.provider_details = self.response.provider_details
@@ -202,6 +246,8 @@ class PacedStream(StreamedResponse):
                 yield self._parts_manager.handle_part(vendor_part_id=number, part=part)
                 continue
             for piece in split(part.content, self.pace.tokens):
+                if written == self.cut_after:
+                    raise ModelAPIError(self.model_name, _PLANTED)
                 if started is None:
                     started = self.clock()
                 await self.sleep(max(0.0, started + written * self.pace.gap_ms / 1000 - self.clock()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from assistant.errors import RequestError, SandboxesClosed, UnknownSandbox, UnknownThread, UnknownTurn, WrongPack
+from assistant.errors import (
+    RequestError,
+    SandboxesClosed,
+    StoreUnavailable,
+    UnknownSandbox,
+    UnknownThread,
+    UnknownTurn,
+    WrongPack,
+)
 from assistant.wire import WireModel
+
+_log = logging.getLogger(__name__)
 
 
 class ClientGone(Exception):
@@ -40,6 +51,7 @@ class Problem(WireModel):
 RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The body is not JSON."},
     404: {"model": Problem, "description": "There is no such thread or sandbox."},
+    503: {"model": Problem, "description": "The conversation store does not answer now."},
     422: {"model": Problem, "description": "The request does not fit the contract."},
 }
 
@@ -55,6 +67,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientGone, _unheard)
+    app.add_exception_handler(StoreUnavailable, _unkept)
     app.add_exception_handler(Exception, _broken)
 
 
@@ -79,6 +92,12 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
 
 async def _unheard(_request: Request, _error: Exception) -> JSONResponse:
     return problem(499, "client_gone", "The client hung up before it had its answer.")
+
+
+async def _unkept(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, StoreUnavailable)
+    _log.warning("the store is unavailable: %s", error.cause)
+    return problem(503, error.code, str(error))
 
 
 async def _broken(_request: Request, _error: Exception) -> JSONResponse:

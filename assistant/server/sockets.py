@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
-from assistant.errors import AssistantClosed, ReaderTooSlow, RequestError
+from assistant.errors import AssistantClosed, ReaderTooSlow, RequestError, StoreUnavailable
 from assistant.server.loopback import require_local
 from assistant.server.problems import Problem, ProblemDetail
 from assistant.server.streaming import left_behind
@@ -90,7 +90,7 @@ async def _answer(socket: WebSocket, assistant: Assistant, text: str | None) -> 
             except ReaderTooSlow as error:
                 if last is not None:
                     await socket.send_text(left_behind(last, error).model_dump_json())
-    except RequestError as error:
+    except (RequestError, StoreUnavailable) as error:
         await _refuse(socket, error.code, str(error))
     except ValidationError as error:
         await _refuse(socket, "invalid_request", _faults(error))

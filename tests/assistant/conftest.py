@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+import socket
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from pydantic_ai import ModelMessage, ModelRequest, ToolReturnPart, UserPromptPart
 from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
@@ -218,3 +223,24 @@ class Desk:
 def desk(desk_folder: Path, tmp_path: Path) -> Desk:
     settings = Settings.from_environ({"ASSAY_STATE_DIR": f"{tmp_path}/data", "ASSAY_CACHE_DIR": f"{tmp_path}/cache"})
     return Desk(settings=settings, pack=Pack.load(desk_folder))
+
+
+@pytest.fixture
+def serve_app() -> Iterator[Callable[[FastAPI], str]]:
+    """Serves an application over loopback until the test ends; its address."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def begin(app: FastAPI) -> str:
+        listening = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        running.append((server, thread))
+        while not server.started:
+            time.sleep(0.005)
+        return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+    yield begin
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(timeout=5)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import openai
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from pydantic_ai import Agent
 from pydantic_ai.exceptions import ModelAPIError
@@ -21,6 +19,7 @@ from pydantic_ai.exceptions import ModelAPIError
 from assistant.models import describe_model, resolve_model
 from assistant.models.capped import CappedModel
 from assistant.models.mock_server import MockProfile, create_mock_app
+from assistant.models.planted import PlantedFaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,34 +49,23 @@ class Server:
 
 
 NO_ENCODER: Any = None
-Start = Callable[[MockProfile], Server]
+Start = Callable[..., Server]
 Resolve = Callable[[str, Here], Any]
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+async def start(serve_app: Callable[[FastAPI], str]) -> AsyncIterator[Start]:
     clients: list[openai.AsyncOpenAI] = []
 
-    def begin(profile: MockProfile) -> Server:
-        app = create_mock_app(profile)
-        listening = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        running.append((server, thread))
-        while not server.started:
-            time.sleep(0.005)
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    def begin(profile: MockProfile, faults: PlantedFaults | None = None) -> Server:
+        app = create_mock_app(profile, faults=faults)
+        url = serve_app(app)
         clients.append(openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0))
         return Server(app=app, url=url, client=clients[-1])
 
     yield begin
     for client in clients:
         await client.close()
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(timeout=5)
 
 
 @pytest.fixture
@@ -339,3 +327,39 @@ def test_an_impossible_profile_names_every_fault() -> None:
         ValueError, match=r"cut_rate must be from 0 to 1, not 2; .*together must not exceed 1; content 'tool' needs"
     ):
         MockProfile(cut_rate=2, content="tool")
+
+
+async def test_faults_come_and_go_by_a_file(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "faults.json"
+    server = start(MockProfile(gap_s=0.001, content="lorem", lorem_tokens=8), PlantedFaults(file))
+
+    async def asked() -> tuple[float, str]:
+        started, said = time.monotonic(), ""
+        chunks = await server.client.chat.completions.create(
+            model="mock", messages=[{"role": "user", "content": "x"}], stream=True
+        )
+        async for chunk in chunks:
+            said += chunk.choices[0].delta.content or ""
+        return time.monotonic() - started, said
+
+    def plant(fault: str, for_s: float = 60.0, factor: float = 1.0) -> None:
+        file.write_text(json.dumps({"fault": fault, "until": time.monotonic() + for_s, "factor": factor}))
+
+    whole = (await asked())[1]
+    plant("error")
+    with pytest.raises(openai.InternalServerError):
+        await asked()
+    plant("rate_limited")
+    with pytest.raises(openai.RateLimitError):
+        await asked()
+    plant("cut")
+    with pytest.raises((openai.APIConnectionError, httpx2.HTTPError)):
+        await asked()
+    plant("stall", for_s=0.3)
+    took, said = await asked()
+    assert said == whole and took > 0.25
+    plant("slow", factor=50)
+    took, said = await asked()
+    assert said == whole and took > 7 * 0.050
+    file.unlink()
+    assert (await asked())[1] == whole

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 from pydantic_ai import Agent
+from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from assistant.models.paced import Pace, PacedModel, PacedName, PaceError, parse_paced, split
+from assistant.models.planted import PlantedFaultError, PlantedFaults
 
 
 class Clock:
@@ -25,11 +31,11 @@ class Clock:
         return self.now
 
 
-def paced(text: str, pace: Pace, clock: Clock) -> PacedModel:
+def paced(text: str, pace: Pace, clock: Clock, faults: PlantedFaults | None = None) -> PacedModel:
     def answer(_messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[TextPart(content=text)], provider_details={"outcome": "answered"})
 
-    return PacedModel(FunctionModel(answer, model_name="inner"), pace, sleep=clock.sleep, clock=clock.read)
+    return PacedModel(FunctionModel(answer, model_name="inner"), pace, sleep=clock.sleep, clock=clock.read, faults=faults)
 
 
 async def streamed(model: PacedModel, prompt: str = "hello") -> list[str]:
@@ -75,7 +81,12 @@ async def test_a_tool_call_waits_its_own_time_and_no_gaps() -> None:
         return ModelResponse(parts=[ToolCallPart("look") if len(messages) == 1 else TextPart("done")])
 
     agent = Agent(
-        PacedModel(FunctionModel(answer), Pace(ttft_ms=300, gap_ms=20, tokens=3, tool_ms=70), sleep=clock.sleep, clock=clock.read)
+        PacedModel(
+            FunctionModel(answer),
+            Pace(ttft_ms=300, gap_ms=20, tokens=3, tool_ms=70),
+            sleep=clock.sleep,
+            clock=clock.read,
+        )
     )
 
     @agent.tool_plain
@@ -159,3 +170,87 @@ def test_pieces_are_equal_to_one_character_and_complete() -> None:
     pieces = split("abcdefghij", 4)
     assert pieces == ["abc", "def", "gh", "ij"]
     assert split("ab", 3) == ["a", "b", ""]
+
+
+BRIEF = Pace(ttft_ms=300, gap_ms=20, tokens=5)
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Any:
+    """Plants a fault and gives a model that meets it, with its clock."""
+
+    def planted(**row: Any) -> tuple[PacedModel, Clock]:
+        clock = Clock()
+        (tmp_path / "faults.json").write_text(json.dumps(row))
+        return paced("one two three", BRIEF, clock, PlantedFaults(tmp_path / "faults.json", clock=clock.read)), clock
+
+    return planted
+
+
+async def test_a_stall_holds_an_answer_up_until_it_is_over(plant: Any) -> None:
+    model, clock = plant(fault="stall", until=3.0)
+    assert "".join(await streamed(model)) == "one two three"
+    assert clock.now == pytest.approx(3.0 + 4 * 0.020, abs=0.03)
+
+
+async def test_a_stall_that_comes_in_the_middle_holds_the_rest_up(plant: Any, tmp_path: Path) -> None:
+    model, clock = plant(fault="stall", until=0.0)
+    async with Agent(model).run_stream("hello") as result:
+        pieces = result.stream_text(delta=True, debounce_by=None)
+        assert await anext(pieces)
+        (tmp_path / "faults.json").write_text('{"fault": "stall", "until": 2.0}')
+        assert "".join([piece async for piece in pieces])
+    assert 2.0 <= clock.now < 2.1
+
+
+@pytest.mark.parametrize(("fault", "status"), [("error", 503), ("rate_limited", 429)])
+async def test_a_failing_model_refuses_at_once_and_answers_afterwards(plant: Any, fault: str, status: int) -> None:
+    model, clock = plant(fault=fault, until=5.0)
+    with pytest.raises(ModelHTTPError) as failed:
+        await streamed(model)
+    assert (failed.value.status_code, clock.now) == (status, 0.0)
+    clock.now = 5.0
+    assert "".join(await streamed(model)) == "one two three"
+
+
+async def test_an_answer_is_cut_in_the_middle(plant: Any) -> None:
+    model, clock = plant(fault="cut", until=5.0)
+    said: list[str] = []
+    with pytest.raises(ModelAPIError, match="planted"):
+        async with Agent(model).run_stream("hello") as result:
+            async for piece in result.stream_text(delta=True, debounce_by=None):
+                said.append(piece)
+    assert "one two three".startswith("".join(said)) and 0 < len("".join(said)) < 13
+    with pytest.raises(ModelAPIError, match="planted"):
+        await Agent(model).run("hello")
+    assert clock.now < 1.0
+
+
+async def test_a_slow_model_takes_so_many_times_as_long(plant: Any) -> None:
+    model, clock = plant(fault="slow", until=9.0, factor=4)
+    await streamed(model)
+    assert clock.now == pytest.approx(4 * (0.300 + 4 * 0.020))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{", "no planted fault"),
+        ('{"fault": "stall"}', "KeyError"),
+        ("[]", "TypeError"),
+        ('{"fault": "flood", "until": 1}', "'flood' is none of stall, slow"),
+    ],
+)
+def test_a_file_that_plants_nothing_known_is_named(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "faults.json").write_text(text)
+    with pytest.raises(PlantedFaultError, match=fault):
+        PlantedFaults(tmp_path / "faults.json").now()
+
+
+def test_no_file_plants_nothing_and_a_name_may_tell_one(tmp_path: Path) -> None:
+    assert PlantedFaults(tmp_path / "faults.json").now() is None
+    assert parse_paced("faults=/tmp/f.json,ttft_ms=5,of=ollama:a") == PacedName(
+        pace=Pace(ttft_ms=5), inner="ollama:a", faults=Path("/tmp/f.json")
+    )
+    with pytest.raises(PaceError, match="faults="):
+        parse_paced("faults=")

@@ -136,6 +136,24 @@ def test_a_hang_up_while_the_thread_is_busy_frees_the_place_in_the_queue(desk):
         assert not model.ended.is_set()
 
 
+def test_a_second_turn_waits_for_the_one_that_made_its_thread(desk):
+    model = Endless()
+    desk.model = model.model
+    with Served(desk) as server, closing(server.post("/v1/turns/stream")) as first:
+        while b'"thread_id"' not in (seen := first.recv(65536)):
+            pass
+        thread = json.loads(seen.split(b"data: ")[1].split(b"\n")[0])["thread_id"]
+        with closing(server.post("/v1/turns/stream", thread_id=thread)) as second:
+            second.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                while b'"thread_id"' not in second.recv(65536):
+                    pass
+            first.close()
+            second.settimeout(5)
+            while b'"thread_id"' not in second.recv(65536):
+                pass
+
+
 def test_a_socket_that_hangs_up_ends_the_model_call_within_a_tenth_of_a_second(desk):
     model = Endless()
     desk.model = model.model
@@ -237,7 +255,10 @@ async def test_a_reader_left_behind_gets_what_there_is_and_the_turn_is_kept(desk
     async with desk.open() as assistant:
         events = assistant.stream(TurnRequest(message="loans", user_id="ann"))
         meta = await anext(events)
-        await asyncio.sleep(0.3)
+        deadline = asyncio.get_running_loop().time() + 10
+        while ("turns", "answered") not in assistant.telemetry.counts():
+            assert asyncio.get_running_loop().time() < deadline, "the turn waits for its reader"
+            await asyncio.sleep(0.01)
         seen = []
         with pytest.raises(Exception, match="read too slowly"):
             async for event in events:
