@@ -1,24 +1,25 @@
-"""Chaos under load: our own fault schedule strikes the server or its store, and every turn that it had accepted must still be there."""
+"""Chaos under load: our own fault schedule strikes the server, its store or its model. What that did is in `aftermath`."""
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import httpx2
+import psutil
 
-from evals.errors import TargetError
+from evals.errors import TargetError, UsageError
 from evals.serving import Served, free_port, served_assistant
-from loadtests.samples import Sample
-from loadtests.script import Conversation
-from loadtests.traffic import Chaos
+from evals.stores import PostgresDatabase
+from loadtests.campaign import write_json
+from loadtests.traffic import Chaos, ModelSpell
 
 LOCK_WAIT_S = 10.0
 """How long the lock itself may have to wait for the server's own write to end."""
@@ -27,7 +28,11 @@ LOCK_WAIT_S = 10.0
 class Restartable:
     """An assistant on one port with one store, which can be killed and started again. A context manager."""
 
-    def __init__(self, arguments: Sequence[str], *, environ: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], *, environ: Mapping[str, str], folder: Path, database: PostgresDatabase | None = None
+    ) -> None:
+        """`database`: where the conversations are kept; null for the SQLite file of `environ`."""
+        self.database = database
         self._arguments = arguments
         self._environ = environ
         self._folder = folder
@@ -41,6 +46,11 @@ class Restartable:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def model_faults(self) -> Path:
+        """The file by which faults of the server's paced model come and go."""
+        return self._folder / "model-faults.json"
 
     @property
     def store(self) -> Path:
@@ -109,14 +119,58 @@ def _faults(chaos: Chaos, server: Restartable) -> Iterable[Fault]:
     if chaos.frozen is not None:
         stop, go = (lambda: server.signal(signal.SIGSTOP)), (lambda: server.signal(signal.SIGCONT))
         yield Fault(kind="frozen", at_s=chaos.frozen.at_s, for_s=chaos.frozen.for_s, begin=stop, end=go)
-    if chaos.database_locked is not None:
-        lock, spell = _Lock(server.store / "assay.db"), chaos.database_locked
-        yield Fault(kind="database_locked", at_s=spell.at_s, for_s=spell.for_s, begin=lock.take, end=lock.release)
-    if chaos.database_gone is not None:
-        store, spell = server.store, chaos.database_gone
-        away = store.with_name(store.name + "-away")
-        move, back = (lambda: store.rename(away)), (lambda: away.rename(store))
-        yield Fault(kind="database_gone", at_s=spell.at_s, for_s=spell.for_s, begin=move, end=back)
+    yield from _store_faults(chaos, server)
+    if chaos.disk_full is not None:
+        disk, spell = _FullDisk(server), chaos.disk_full
+        yield Fault(kind="disk_full", at_s=spell.at_s, for_s=spell.for_s, begin=disk.fill, end=disk.clear)
+    yield from (_model_fault(spell, server.model_faults) for spell in chaos.model)
+
+
+def _store_faults(chaos: Chaos, server: Restartable) -> Iterable[Fault]:
+    database, gone, locked = server.database, chaos.database_gone, chaos.database_locked
+    if locked is not None:
+        if database is not None:
+            raise UsageError("chaos.database_locked: is of SQLite, where one writer locks the others out; leave --database away")
+        lock = _Lock(server.store / "assay.db")
+        yield Fault(kind="database_locked", at_s=locked.at_s, for_s=locked.for_s, begin=lock.take, end=lock.release)
+    if gone is not None:
+        away = server.store.with_name(server.store.name + "-away")
+        move, back = (lambda: server.store.rename(away)), (lambda: away.rename(server.store))
+        begin, end = (move, back) if database is None else (database.take_away, database.give_back)
+        yield Fault(kind="database_gone", at_s=gone.at_s, for_s=gone.for_s, begin=begin, end=end)
+
+
+def faulty(model: str, faults: Path) -> str:
+    """A `paced:` model string whose faults come and go by a file."""
+    prefix, _, rest = model.partition(":")
+    return f"{prefix}:faults={faults.resolve()},{rest}"
+
+
+def _model_fault(spell: ModelSpell, file: Path) -> Fault:
+    def begin() -> None:
+        row = {"fault": spell.fault, "until": time.monotonic() + spell.for_s, "factor": spell.factor}
+        write_json(file, row)
+
+    return Fault(
+        kind=f"model {spell.fault}", at_s=spell.at_s, for_s=spell.for_s, begin=begin, end=lambda: file.unlink(missing_ok=True)
+    )
+
+
+class _FullDisk:
+    """The server's process may make no file longer, as on a full disk: every write to its store fails, and what is open can be read."""
+
+    def __init__(self, server: Restartable) -> None:
+        self._server = server
+        self._before: tuple[int, int] | None = None
+
+    def fill(self) -> None:
+        process = psutil.Process(self._server.served.pid)
+        self._before = process.rlimit(resource.RLIMIT_FSIZE)
+        process.rlimit(resource.RLIMIT_FSIZE, (0, self._before[1]))
+
+    def clear(self) -> None:
+        if self._before is not None:
+            psutil.Process(self._server.served.pid).rlimit(resource.RLIMIT_FSIZE, self._before)
 
 
 class _Lock:
@@ -141,70 +195,3 @@ class _Lock:
             # Closing gives a transaction up.
             self._connection.close()
             self._connection = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Aftermath:
-    """What faults did. `accepted`: turns of which the client had seen the first event, `answered` those of which it had seen the end.
-    `lost`: accepted ones whose message, or answered ones whose answer, is not in the thread. `faults`: `kind at_s for_s recovery_s`
-    each, the last from when it struck to the end of the first turn that was sent after that and answered; null when there was none.
-    """
-
-    faults: list[dict[str, Any]]
-    failed: int
-    accepted: int
-    answered: int
-    lost: list[str]
-
-    def as_row(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Struck:
-    """A fault that happened, `at_s` seconds into the run."""
-
-    kind: str
-    at_s: float
-    for_s: float
-
-
-def aftermath(samples: Sequence[Sample], script: Iterable[Conversation], url: str, struck: Sequence[Struck]) -> Aftermath:
-    """Ask the server for every thread that the samples saw. Raises `TargetError` when it does not answer."""
-    users = {conversation.id: conversation.user_id for conversation in script}
-    accepted = [sample for sample in samples if sample.events and sample.events[0]["type"] == "meta"]
-    threads: dict[str, set[tuple[str, str]]] = {}
-    lost: list[str] = []
-    try:
-        with httpx2.Client(base_url=url, timeout=10.0) as http:
-            for sample in accepted:
-                meta = sample.events[0]
-                thread = meta["thread_id"]
-                if thread not in threads:
-                    threads[thread] = _said(http, thread, users[sample.conversation])
-                wanted = {(meta["turn_id"], "user")} | ({(meta["turn_id"], "assistant")} if sample.ok else set())
-                if not wanted <= threads[thread]:
-                    lost.append(sample.sample)
-    except httpx2.HTTPError as error:
-        raise TargetError(f"{url}: did not answer after its faults were over ({type(error).__name__}); see its log") from error
-    return Aftermath(
-        faults=[{**asdict(fault), "recovery_s": _recovery_s(samples, fault.at_s)} for fault in struck],
-        failed=sum(not sample.ok for sample in samples),
-        accepted=len(accepted),
-        answered=sum(sample.ok for sample in accepted),
-        lost=lost,
-    )
-
-
-def _recovery_s(samples: Sequence[Sample], at_s: float) -> float | None:
-    sent = [sample for sample in samples if sample.ok and sample.t_send is not None and sample.t_send > at_s]
-    return min((sample.t_done - at_s for sample in sent if sample.t_done is not None), default=None)
-
-
-def _said(http: httpx2.Client, thread: str, user: str) -> set[tuple[str, str]]:
-    """(turn, role) of every message in a thread; none when the thread is gone."""
-    answer = http.get(f"/v1/threads/{thread}", params={"user_id": user})
-    if answer.status_code == 404:
-        return set()
-    answer.raise_for_status()
-    return {(message["turn_id"], message["role"]) for message in answer.json()["messages"]}

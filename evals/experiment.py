@@ -102,7 +102,7 @@ async def _play(target: Target, play: PlannedPlay) -> Transcript:
         return await target.play(play.card, play.repeat)
     except AssayError:
         raise
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 whatever breaks below a play is a fault of ours and costs this card alone
         reason = f"{type(error).__name__}: {error}"
         return Transcript(
             card=play.card.id, repeat=play.repeat, turns=[], visible=target.visible, fault="infra_error", fault_reason=reason

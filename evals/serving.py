@@ -36,38 +36,76 @@ def served_assistant(
     """
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "evals.cli.main", "serve", "--port", str(port), *arguments]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=dict(environ), start_new_session=True
-        )
-        try:
-            _wait(process, url, log, patience_s)
-            yield Served(url=url, pid=process.pid)
-        finally:
-            _stop(process)
+    process = _Process(
+        what="the assistant", arguments=["serve", "--port", str(port), *arguments], probe=f"{url}/healthz", log=log
+    )
+    with process.running(environ, patience_s) as pid:
+        yield Served(url=url, pid=pid)
+
+
+@contextmanager
+def served_model(options: Mapping[str, float], *, log: Path, patience_s: float = 30.0) -> Generator[str]:
+    """Run `assay mock-model` with these options on a free loopback port until the block ends; its OpenAI-compatible URL.
+
+    Raises `TargetError` when it does not answer within `patience_s`; its output is in `log`.
+    """
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/v1"
+    said = [word for name, value in options.items() for word in (f"--{name}", f"{value:g}")]
+    process = _Process(
+        what="the model server", arguments=["mock-model", "--port", str(port), *said], probe=f"{url}/models", log=log
+    )
+    with process.running(os.environ, patience_s):
+        yield url
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Process:
+    """A command of `assay` that serves; `probe` is what it answers once it is there."""
+
+    what: str
+    arguments: Sequence[str]
+    probe: str
+    log: Path
+
+    @contextmanager
+    def running(self, environ: Mapping[str, str], patience_s: float) -> Generator[int]:
+        command = [sys.executable, "-m", "evals.cli.main", *self.arguments]
+        with self.log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environ),
+                start_new_session=True,
+            )
+            try:
+                self._wait(process, patience_s)
+                yield process.pid
+            finally:
+                _stop(process)
+
+    def _wait(self, process: subprocess.Popen[bytes], patience_s: float) -> None:
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise TargetError(
+                    f"{self.what} did not start (exit {process.returncode}): {_last_line(self.log)}; its output is in {self.log}"
+                )
+            try:
+                if httpx2.get(self.probe, timeout=2.0).is_success:
+                    return
+            except httpx2.HTTPError:
+                pass
+            time.sleep(_POLL_S)
+        raise TargetError(f"{self.what} did not answer at {self.probe} within {patience_s:g} s; its output is in {self.log}")
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path, patience_s: float) -> None:
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise TargetError(
-                f"the assistant did not start (exit {process.returncode}): {_last_line(log)}; its output is in {log}"
-            )
-        try:
-            if httpx2.get(f"{url}/healthz", timeout=2.0).is_success:
-                return
-        except httpx2.HTTPError:
-            pass
-        time.sleep(_POLL_S)
-    raise TargetError(f"the assistant did not answer at {url} within {patience_s:g} s; its output is in {log}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -63,27 +63,33 @@ def _rank(values: Sequence[float], q: float) -> float | None:
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One turn on one connection: first word after `FIRST_S`, then one every `GAP_S`, then `done`."""
+    """Turns over one connection, one after the other."""
     try:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
-        await reader.readexactly(length)
-        accepted = time.monotonic()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        _send(writer, MetaEvent(id=1, t_s=0.0, pack="", thread_id="calibration", turn_id="", model="").model_dump())
-        for word in range(WORDS):
-            due = accepted + FIRST_S + word * GAP_S
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            _send(writer, TokenEvent(id=word + 2, t_s=time.monotonic() - accepted, text="word ").model_dump())
-        elapsed = time.monotonic() - accepted
-        done = DoneEvent(id=WORDS + 2, t_s=elapsed, outcome="answered", agent="", text="word " * WORDS, timings={})
-        _send(writer, done.model_dump())
-        writer.write(b"0\r\n\r\n")
-        await writer.drain()
+        while True:
+            await turn(reader, writer)
     except (ConnectionError, asyncio.IncompleteReadError):
         return
     finally:
         writer.close()
+
+
+async def turn(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One turn: first word after `FIRST_S`, then one every `GAP_S`, then `done`."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+    await reader.readexactly(length)
+    accepted = time.monotonic()
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    _send(writer, MetaEvent(id=1, t_s=0.0, pack="", thread_id="calibration", turn_id="", model="").model_dump())
+    for word in range(WORDS):
+        due = accepted + FIRST_S + word * GAP_S
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        _send(writer, TokenEvent(id=word + 2, t_s=time.monotonic() - accepted, text="word ").model_dump())
+    elapsed = time.monotonic() - accepted
+    done = DoneEvent(id=WORDS + 2, t_s=elapsed, outcome="answered", agent="", text="word " * WORDS, timings={})
+    _send(writer, done.model_dump())
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
 
 
 def _send(writer: asyncio.StreamWriter, event: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ shared on one machine), keeps `progress-N.json` fresh and ends with `worker-N.js
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ class WorkerConfig:
     """Everything a worker needs; `calibration_url` null skips the calibration. `parent_pid` gone: the worker ends.
 
     `web_port`: the first generator shows Locust's own web page there, on loopback. `turns_per_s` is what the profile is expected to send. `model` and the environment variable of the key are for OpenAI-compatible
-    targets.
+    targets. `replay`: what is played was lost before and is played again.
     """
 
     profile: TrafficProfile
@@ -40,6 +40,7 @@ class WorkerConfig:
     model: str = ""
     api_key_variable: str = ""
     web_port: int | None = None
+    replay: bool = False
 
     def write(self) -> Path:
         data = {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
@@ -60,7 +61,7 @@ class WorkerReport:
     sandbox were there, null if never. `gauge`: rows of (seconds, turns in flight, open conversations). `calibration`: client floor, or null.
     `histograms`: metric name to `Histogram.as_json`, measured turns only. `due`: measured turns that fell due. `turn_seconds`: seconds that
     turns spent in flight inside the measured window, null when they were not counted. `held`: what became of held connections (see
-    `holding.Held`), or null.
+    `holding.Held`), or null. `connections`: how requests were carried (see `connections.Connections`), sandboxes' among them.
     """
 
     worker: int
@@ -72,6 +73,7 @@ class WorkerReport:
     due: int = 0
     turn_seconds: float | None = None
     held: dict[str, Any] | None = None
+    connections: dict[str, int] = field(default_factory=dict[str, int])
 
     def write(self, folder: Path) -> Path:
         return write_json(folder / f"worker-{self.worker}.json", asdict(self))

@@ -13,6 +13,7 @@ from loadtests.campaign import WorkerReport
 from loadtests.gpus import GpuUsage
 from loadtests.histogram import Histogram
 from loadtests.prompts import foreign_marks, mark
+from loadtests.replaying import Replayed
 from loadtests.resources import Usage
 from loadtests.samples import Sample
 from loadtests.schedule import Session, planned_turns
@@ -24,7 +25,8 @@ class Evidence:
     """`reports` holds null for a worker that ended without one. `survived` null: the server never answered, so nothing can be said.
 
     `server` is empty when no process was given to watch, `gpus` null where there are none. `ended_early` says why a worker ended before its campaign, or is empty. `hosts`: a row for each host
-    of a distributed run (see `fleet.Member`), none where all ran on one.
+    of a distributed run (see `fleet.Member`), none where all ran on one. `replayed`: the share of the schedule that was played again
+    afterwards; its turns are among `samples`, their times count from the replay's own start.
     """
 
     profile: TrafficProfile
@@ -37,6 +39,7 @@ class Evidence:
     hosts: Sequence[Mapping[str, Any]] = ()
     survived: bool | None = None
     ended_early: str = ""
+    replayed: Replayed | None = None
     seed: int = 0
 
     @property

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from loadtests.campaign import WorkerConfig, WorkerReport, write_json
-from loadtests.generators import OVERTIME_S, POLL_S, READY_S, length_s
+from loadtests.generators import OVERTIME_S, POLL_S, READY_S, Watched, length_s
 from loadtests.jobs import job_of, schedule_digest
 from loadtests.links import Link, LinkLost, Refused, admit, own_build
 from loadtests.processes import LoadError
-from loadtests.resources import Usage
+from loadtests.resources import Usage, mean_cpu
 
 ROUND_TRIPS = 20
 ANSWER_S = 5.0
@@ -53,6 +53,7 @@ class Member:
     offset_s: float = 0.0
     clock_error_s: float = 0.0
     rows: list[dict[str, Any]] = field(default_factory=list)
+    reported: set[int] = field(default_factory=set)
     usages: list[Usage] = field(default_factory=list)
 
     def measure_clock(self) -> None:
@@ -149,7 +150,7 @@ class Fleet:
         for member in self.members:
             member.link.send("start", zero=zero + member.offset_s)
 
-    def watch(self, polled: Callable[[], None]) -> str:
+    def watch(self, polled: Callable[[], None]) -> Watched:
         with ThreadPoolExecutor(len(self.members)) as pool:
             under_way = [pool.submit(self._follow, member) for member in self.members]
             deadline = self._zero + length_s(self._config) + 2 * OVERTIME_S
@@ -161,11 +162,12 @@ class Fleet:
                 # Hosts that did not end are let go, and so are those of an interrupted run: their links end what waits on them.
                 if not all(one.done() for one in under_way):
                     self._stack.close()
-            reasons = [reason for one in under_way if (reason := one.result())]
+            ends = [one.result() for one in under_way]
+        reasons = [end.reason for end in ends if end.reason]
         apart = max(member.clock_error_s for member in self.members)
         if apart > CLOCK_ERROR_S:
             reasons.append(f"The hosts' starts may be {apart:.3f} s off; up to {CLOCK_ERROR_S} s can be believed.")
-        return " ".join(reasons)
+        return Watched(reason=" ".join(reasons), lost={number: why for end in ends for number, why in end.lost.items()})
 
     def rows(self) -> list[dict[str, Any]]:
         return [row for member in self.members for row in member.rows]
@@ -185,19 +187,23 @@ class Fleet:
             return f"Host {member.name} was lost before the start: {error}."
         return ""
 
-    def _follow(self, member: Member) -> str:
-        """Take what a host sends until its end; why it cannot be believed, or nothing."""
+    def _follow(self, member: Member) -> Watched:
+        """Take what a host sends until its end. Of a host that is lost those generators are lost whose report is not here."""
         try:
             while True:
                 message = member.link.receive("progress", "samples", "report", "end", within_s=SILENCE_S)
                 if message["kind"] == "end":
                     member.usages = [Usage(**row) for row in message["usages"]]
-                    return f"On host {member.name}: {message['reason']}" if message["reason"] else ""
+                    where = f"On host {member.name}: "
+                    lost = {int(number): where + why for number, why in message["lost"].items()}
+                    return Watched(reason=where + message["reason"] if message["reason"] else "", lost=lost)
                 self._take(member, message)
         except (LinkLost, Refused) as error:
-            return f"Host {member.name} was lost ({error}), so its share of the load was never sent; run it again."
-        except (KeyError, TypeError) as error:
-            return f"Host {member.name} sent what is no report ({type(error).__name__}: {error})."
+            why = f"Host {member.name} was lost ({error}), so its share of the load was never sent; run it again."
+            lost = set(member.numbers) - member.reported
+            return Watched(lost=dict.fromkeys(sorted(lost), why)) if lost else Watched(reason=why)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return Watched(reason=f"Host {member.name} sent what is no report ({type(error).__name__}: {error}).")
 
     def _take(self, member: Member, message: dict[str, Any]) -> None:
         if message["kind"] == "progress":
@@ -208,14 +214,10 @@ class Fleet:
             raise KeyError(f"generator {number!r} is not its own")
         if message["kind"] == "report":
             WorkerReport(**message["report"]).write(self._config.folder)
+            member.reported.add(number)
         else:
             with (self._config.samples / f"worker-{number}.jsonl").open("a", encoding="utf-8") as file:
                 file.write(message["lines"])
-
-
-def mean_cpu(usages: list[Usage]) -> float | None:
-    """Mean processors in use; the first sample has nothing to compare with."""
-    return sum(usage.cpu for usage in usages[1:]) / len(usages[1:]) if len(usages) > 1 else None
 
 
 def _added(usages: tuple[Usage, ...]) -> Usage:

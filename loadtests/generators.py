@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 from loadtests.campaign import WorkerConfig, read_json, write_json
@@ -20,8 +21,21 @@ OVERTIME_S = 15.0
 """How long after the drain a worker may still need to end by itself."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """How a campaign ended. `reason`: why it cannot be believed, or nothing. `lost`: the generators that ended before it, each with why."""
+
+    reason: str = ""
+    lost: Mapping[int, str] = field(default_factory=dict[int, str])
+
+    @property
+    def told(self) -> str:
+        """Everything that was wrong, or nothing."""
+        return " ".join(filter(None, [self.reason, *dict.fromkeys(self.lost.values())]))
+
+
 class Generates(Protocol):
-    """Generator processes, here or elsewhere. The methods give why the campaign cannot be believed, or nothing."""
+    """Generator processes, here or elsewhere. `wait_ready` gives why the campaign cannot begin, or nothing."""
 
     @property
     def head_start_s(self) -> float: ...
@@ -36,7 +50,7 @@ class Generates(Protocol):
 
     def start(self, zero: float) -> None: ...
 
-    def watch(self, polled: Callable[[], None]) -> str: ...
+    def watch(self, polled: Callable[[], None]) -> Watched: ...
 
     def rows(self) -> list[dict[str, Any]]: ...
 
@@ -82,7 +96,7 @@ class Generators:
         self._zero = zero
         write_json(self._config.folder / "start.json", {"zero": zero})
 
-    def watch(self, polled: Callable[[], None]) -> str:
+    def watch(self, polled: Callable[[], None]) -> Watched:
         """Wait until all have ended; `polled` is called about twenty times a second."""
         deadline = self._zero + length_s(self._config) + OVERTIME_S
         workers = self._workers.values()
@@ -92,8 +106,8 @@ class Generators:
                 polled()
         self.usages = sampler.usages
         if any(worker.poll() is None for worker in workers):
-            return f"A load generator did not end {OVERTIME_S:g} s after the drain and was stopped."
-        return self._exit_reason() if any(worker.returncode != 0 for worker in workers) else ""
+            return Watched(reason=f"A load generator did not end {OVERTIME_S:g} s after the drain and was stopped.")
+        return Watched(lost={number: self._ended(number) for number, worker in self._workers.items() if worker.returncode != 0})
 
     def rows(self) -> list[dict[str, Any]]:
         """What the processes tell of their progress."""
@@ -102,9 +116,11 @@ class Generators:
 
     def _exit_reason(self) -> str:
         ended = [(number, code) for number, worker in self._workers.items() if (code := worker.poll()) is not None]
-        number, code = next(((number, code) for number, code in ended if code), ended[0])
+        return self._ended(next((number for number, code in ended if code), ended[0][0]))
+
+    def _ended(self, number: int) -> str:
         log = self._config.folder / f"locust-{number}.log"
-        return f"Load generator {number} ended with status {code}; its output is in {log}."
+        return f"Load generator {number} ended with status {self._workers[number].returncode}; its output is in {log}."
 
 
 def length_s(config: WorkerConfig) -> float:

@@ -11,9 +11,9 @@ from typing import Any
 
 import gevent
 
+from loadtests.connections import READ_BYTES
 from loadtests.histogram import Histogram
 from loadtests.sockets import CLOSE, PING, PONG, FrameSplitter, SocketRefused, frame, open_socket
-from loadtests.stream import READ_BYTES
 from loadtests.traffic import Hold
 
 CONNECT_TIMEOUT_S = 10.0

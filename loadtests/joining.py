@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from loadtests.campaign import WorkerConfig, read_reports
-from loadtests.generators import READY_S, Generators, calibrated
+from loadtests.generators import READY_S, Generators, Watched, calibrated
 from loadtests.jobs import config_of, schedule_digest
 from loadtests.links import Link, LinkLost, Refused, ask_in, own_build
 from loadtests.processes import LoadError
@@ -100,10 +100,10 @@ def _play(link: Link, job: dict[str, Any], folder: Path, stack: ExitStack, told:
     link.send("ready", schedule=schedule)
     generators.start(_common_start(link))
     told(f"playing generators {', '.join(map(str, numbers))} of {config.workers} against {config.base_url}")
-    reason = _under_way(link, generators, config, numbers)
+    watched = _under_way(link, generators, config, numbers)
     usages = [asdict(usage) for usage in generators.usages]
-    link.send("end", reason=reason, usages=usages)
-    return reason
+    link.send("end", reason=watched.reason, lost=watched.lost, usages=usages)
+    return watched.told
 
 
 def _common_start(link: Link) -> float:
@@ -115,7 +115,7 @@ def _common_start(link: Link) -> float:
         link.send("pong", t_s=time.monotonic())
 
 
-def _under_way(link: Link, generators: Generators, config: WorkerConfig, numbers: list[int]) -> str:
+def _under_way(link: Link, generators: Generators, config: WorkerConfig, numbers: list[int]) -> Watched:
     """Tell the master how it goes and send every sample as it is written, so that a host that is lost later leaves those."""
     tails = {number: Tail(config.samples / f"worker-{number}.jsonl") for number in numbers}
     told_at = 0.0
@@ -130,7 +130,7 @@ def _under_way(link: Link, generators: Generators, config: WorkerConfig, numbers
             _send_lines(link, number, tail)
 
     try:
-        reason = generators.watch(tell)
+        watched = generators.watch(tell)
         for number, tail in tails.items():
             _send_lines(link, number, tail)
     finally:
@@ -141,7 +141,7 @@ def _under_way(link: Link, generators: Generators, config: WorkerConfig, numbers
         report = reports[number]
         if report is not None:
             link.send("report", worker=number, report=asdict(report))
-    return reason
+    return watched
 
 
 def _send_lines(link: Link, number: int, tail: Tail) -> None:

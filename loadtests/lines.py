@@ -6,17 +6,18 @@ the turn, never an error.
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from assistant.wire import TurnRequest
-from loadtests.played import Played
+from loadtests.connections import Address, BlockingConnection, Connections, Opens
+from loadtests.played import Arrived, Played, decoded
 from loadtests.samples import OK
 from loadtests.sockets import SocketLine
-from loadtests.stream import Body, SseSplitter, TurnClient, status_class
+from loadtests.stream import EVENT_STREAM, JSON, EventReading, TurnClient, WholeReading
 from loadtests.traffic import Transport
 
 COMPLETIONS_PATH = "/chat/completions"
@@ -32,7 +33,10 @@ class Line(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where and how turns are sent. `model` and `api_key` are for OpenAI-compatible endpoints."""
+    """Where and how turns are sent. `model` and `api_key` are for OpenAI-compatible endpoints, `opens` for the event loop in use.
+
+    Conversations share connections: one that is idle carries the next turn, whoever's it is.
+    """
 
     base_url: str
     transport: Transport
@@ -41,19 +45,35 @@ class Endpoint:
     clock: Callable[[], float]
     model: str = ""
     api_key: str = ""
+    opens: Opens = BlockingConnection.open
 
+    @cached_property
+    def connections(self) -> Connections:
+        return Connections(address=Address.of(self.base_url), opens=self.opens)
+
+    @cached_property
     def client(self) -> TurnClient:
-        return TurnClient(base_url=self.base_url, timeout_s=self.timeout_s, turn_path=self.turn_path, clock=self.clock)
+        return TurnClient(
+            base_url=self.base_url,
+            timeout_s=self.timeout_s,
+            turn_path=self.turn_path,
+            clock=self.clock,
+            shared=self.connections,
+        )
+
+    def close(self) -> None:
+        """Close what the conversations shared."""
+        self.connections.close()
 
     def line(self) -> Line:
         """A line for one conversation; nothing is connected yet."""
         if self.transport == "websocket":
             return SocketLine(base_url=self.base_url, timeout_s=self.timeout_s, clock=self.clock)
         if self.transport == "rest":
-            return RestLine(self.client())
+            return RestLine(self.client)
         if self.transport == "openai":
-            return CompletionLine(client=self.client(), model=self.model, api_key=self.api_key)
-        return self.client()
+            return CompletionLine(client=self.client, model=self.model, api_key=self.api_key)
+        return self.client
 
 
 @dataclass(frozen=True)
@@ -63,31 +83,16 @@ class RestLine:
     client: TurnClient
 
     def play(self, request: TurnRequest, played: Played) -> None:
-        arrived: list[tuple[float, bytes]] = []
-
-        def exchange(connection: http.client.HTTPConnection) -> str:
-            body = request.model_dump_json(exclude_none=True).encode()
-            connection.request(
-                "POST",
-                self.client.path(self.client.turn_path),
-                body,
-                {"Content-Type": "application/json", "Accept": "application/json"},
-            )
-            response = connection.getresponse()
-            played.status = response.status
-            data = response.read()
-            now = self.client.clock()
-            if response.status != 200:
-                return status_class(response.status)
-            events = _events_of(data)
-            arrived.extend((now, json.dumps(event).encode()) for event in events)
-            return OK if events else "bad_payload"
-
-        self.client.attempt(played, exchange)
-        played.digest(arrived)
+        reading = WholeReading(self.client.clock)
+        body = request.model_dump_json(exclude_none=True).encode()
+        self.client.attempt(self.client.post(self.client.turn_path, body, JSON), reading, played)
+        events = _events_of(reading.body) if played.outcome == OK else []
+        if played.outcome == OK and not events:
+            played.outcome = "bad_payload"
+        played.tell((reading.ended_at, event) for event in events)
 
     def close(self) -> None:
-        """Every turn had a connection of its own."""
+        self.client.close()
 
 
 def _events_of(data: bytes) -> list[Any]:
@@ -110,45 +115,24 @@ class CompletionLine:
 
     def play(self, request: TurnRequest, played: Played) -> None:
         self._messages.append({"role": "user", "content": request.message})
-        chunks: list[tuple[float, bytes]] = []
-
-        def exchange(connection: http.client.HTTPConnection) -> str:
-            body = {"model": self.model, "messages": self._messages, "stream": True, "stream_options": {"include_usage": True}}
-            headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-            if self.api_key:
-                headers["Authorization"] = f"Bearer {self.api_key}"
-            connection.request("POST", self.client.path(COMPLETIONS_PATH), json.dumps(body).encode(), headers)
-            return self._read(connection, played, chunks)
-
-        self.client.attempt(played, exchange)
-        played.digest(_as_wire(chunks, self.model, ended=played.outcome == OK))
+        chunks: list[Arrived] = []
+        body = {"model": self.model, "messages": self._messages, "stream": True, "stream_options": {"include_usage": True}}
+        message = self.client.post(COMPLETIONS_PATH, json.dumps(body).encode(), EVENT_STREAM, self.api_key)
+        try:
+            self.client.attempt(message, EventReading(chunks, self.client.clock, _is_end, declared=False), played)
+        finally:
+            played.tell(_as_wire(chunks, self.model, ended=played.outcome == OK))
         self._messages.append({"role": "assistant", "content": played.text})
 
-    def _read(self, connection: http.client.HTTPConnection, played: Played, chunks: list[tuple[float, bytes]]) -> str:
-        deadline = self.client.clock() + self.client.timeout_s
-        response = connection.getresponse()
-        played.status = response.status
-        if response.status != 200:
-            return status_class(response.status)
-        splitter, body = SseSplitter(), Body(response)
-        while (remaining := deadline - self.client.clock()) > 0:
-            if connection.sock is not None:
-                connection.sock.settimeout(remaining)
-            data = body.read()
-            now = self.client.clock()
-            if not data:
-                return "stream_broken"
-            for event in splitter.feed(data):
-                chunks.append((now, event))
-                if event == b"[DONE]":
-                    return OK
-        return "timeout"
-
     def close(self) -> None:
-        """Every turn had a connection of its own."""
+        self.client.close()
 
 
-def _as_wire(chunks: list[tuple[float, bytes]], model: str, *, ended: bool) -> list[tuple[float, bytes]]:
+def _is_end(data: bytes) -> bool:
+    return data == b"[DONE]"
+
+
+def _as_wire(chunks: list[Arrived], model: str, *, ended: bool) -> list[tuple[float, dict[str, Any]]]:
     """Chunks of a completion as wire events at the same moments: a role or an empty piece is no word, and no `done` without `[DONE]`."""
     told: list[tuple[float, dict[str, Any]]] = []
     text = ""
@@ -158,7 +142,8 @@ def _as_wire(chunks: list[tuple[float, bytes]], model: str, *, ended: bool) -> l
             told.append((moment, meta))
         if data == b"[DONE]":
             break
-        chunk = _object(data)
+        plain = decoded(data)
+        chunk: dict[str, Any] = plain if isinstance(plain, dict) else {}
         for choice in chunk.get("choices") or []:
             piece = (choice.get("delta") or {}).get("content")
             if piece:
@@ -171,13 +156,4 @@ def _as_wire(chunks: list[tuple[float, bytes]], model: str, *, ended: bool) -> l
     if ended and chunks:
         done = {"type": "done", "outcome": "answered", "agent": "", "text": text, "timings": {}}
         told.append((chunks[-1][0], done))
-    numbered = ((moment, {"id": number, "t_s": 0.0, **event}) for number, (moment, event) in enumerate(told, start=1))
-    return [(moment, json.dumps(event).encode()) for moment, event in numbered]
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(data)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return [(moment, {"id": number, "t_s": 0.0, **event}) for number, (moment, event) in enumerate(told, start=1)]

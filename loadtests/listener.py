@@ -37,6 +37,9 @@ class Playing(Protocol):
     def turn_seconds(self) -> float: ...
 
     @property
+    def connections(self) -> dict[str, int]: ...
+
+    @property
     def held(self) -> dict[str, Any] | None: ...
 
     @property
@@ -55,7 +58,7 @@ class Recorder:
         self._errors = 0
         self._told = 0.0
         config = campaign.config
-        path = config.samples / f"worker-{campaign.worker}.jsonl"
+        path = config.samples / f"worker-{campaign.worker}{'-replayed' if config.replay else ''}.jsonl"
         self._file: IO[str] = path.open("w", encoding="utf-8", buffering=1)
 
     def on_request(self, context: Mapping[str, Any], **_: object) -> None:
@@ -87,6 +90,7 @@ class Recorder:
             due=campaign.due,
             turn_seconds=campaign.turn_seconds,
             held=campaign.held,
+            connections=campaign.connections,
         )
         report.write(campaign.config.folder)
 

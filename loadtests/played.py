@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -14,6 +14,7 @@ from assistant.wire import DoneEvent, EventAdapter, MetaEvent, RestartEvent, Tok
 from loadtests.samples import OK
 
 _WORD_FIELDS = TokenEvent.model_fields.keys()
+_DECODER = json.JSONDecoder()
 Arrived = tuple[float, bytes]
 """When the bytes of an event were there, and its data."""
 
@@ -36,19 +37,22 @@ class Played:
     gaps_s: list[float] = field(default_factory=list[float])
 
     def digest(self, arrived: Sequence[Arrived]) -> None:
-        """Fill in what the events say. Decoding waits until the turn is over, when it can no longer delay the next read.
+        """Fill in what the events say. Decoding waits until the turn is over, when it can no longer delay the next read."""
+        self.tell((moment, decoded(data)) for moment, data in arrived)
+
+    def tell(self, told: Iterable[tuple[float, Any]]) -> None:
+        """Fill in what decoded events say, null for one that was no JSON.
 
         An event that is not of the wire, or whose id is out of turn, makes a turn that ended well a `bad_payload`. Words before a
         `restart` are void, and so is their first-word time. An answer that came whole with `done` has its first word there.
         """
         words: list[tuple[float, str]] = []
         valid = True
-        for number, (moment, data) in enumerate(arrived, start=1):
+        for number, (moment, plain) in enumerate(told, start=1):
             try:
-                plain = json.loads(data)
                 # Most events are words; the whole contract is checked on the others, a word's by hand at a fifth of the price.
                 event = None if _is_word(plain) else EventAdapter.validate_python(plain)
-            except (ValueError, ValidationError):
+            except ValidationError:
                 valid = False
                 continue
             valid = valid and plain["id"] == number
@@ -82,6 +86,19 @@ class Played:
         if words:
             self.t_first, self.t_last = words[0][0], words[-1][0]
         self.gaps_s = [after - before for (before, _), (after, _) in pairwise(words)]
+
+
+def decoded(data: bytes) -> Any:
+    """As `json.loads` does, at half of its price for an object without space around it; null for what is no JSON."""
+    try:
+        if data[:1] == b"{":
+            text = data.decode()
+            plain, end = _DECODER.raw_decode(text)
+            if end == len(text):
+                return plain
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_word(plain: Any) -> bool:

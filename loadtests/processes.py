@@ -33,6 +33,8 @@ def locust_worker(config: WorkerConfig, number: int) -> Generator[subprocess.Pop
     ]
     command += ["--loglevel", "WARNING", "--exit-code-on-error", "0"]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    # Gevent notes the stack of whoever spawns a greenlet, for debuggers; here that is a stack for each conversation.
+    environ["GEVENT_TRACK_GREENLET_TREE"] = "0"
     environ |= {CONFIG_VARIABLE: str(config.folder / "config.json"), WORKER_VARIABLE: str(number)}
     environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environ.get("PYTHONPATH"))))
     with (config.folder / f"locust-{number}.log").open("wb") as log:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -26,6 +26,11 @@ class Usage:
     cpu: float
     fds: int
     processes: int
+
+
+def mean_cpu(usages: Sequence[Usage]) -> float | None:
+    """Mean processors in use; the first sample has nothing to compare with."""
+    return sum(usage.cpu for usage in usages[1:]) / len(usages[1:]) if len(usages) > 1 else None
 
 
 class Sampler:

@@ -6,9 +6,9 @@ Every process that the runner starts has its own process group and is ended in e
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
@@ -16,15 +16,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from loadtests.campaign import WorkerConfig, read_reports
+from loadtests.campaign import WorkerConfig, read_json, read_reports
 from loadtests.evidence import Evidence
 from loadtests.fleet import Fleet, Gathering
-from loadtests.generators import Generates, Generators, calibrated
+from loadtests.generators import Generates, Generators, Watched, calibrated
 from loadtests.gpus import GpuUsage, GpuWatch
 from loadtests.histogram import Histogram
+from loadtests.replaying import Replayed, replay
 from loadtests.resources import Sampler, Usage, alive
 from loadtests.samples import Sample, read_samples
-from loadtests.schedule import plan_sessions, planned_turns, turns_per_s
+from loadtests.schedule import plan_sessions, planned_turns, turns_per_s, worker_slice
 from loadtests.script import read_script, script_digest
 from loadtests.stream import TURN_PATH, TurnClient
 from loadtests.summary import metrics
@@ -60,6 +61,7 @@ class LoadPlan:
     load (default: as many as the profile says). `model` and the name of the environment variable that holds the key are for
     OpenAI-compatible targets. `killed_by_us`: our own fault schedule kills the server, so its first process need not be there at the end. `gathering`:
     the generators run on hosts that join; null: on this one. `web_port`: Locust's page of the first generator, on loopback.
+    `replay_lost`: what lost generators should have played is played again afterwards, on this host (see `replaying`).
     """
 
     profile: TrafficProfile
@@ -77,6 +79,7 @@ class LoadPlan:
     killed_by_us: bool = False
     gathering: Gathering | None = None
     web_port: int | None = None
+    replay_lost: bool = False
 
     @property
     def processes(self) -> int:
@@ -118,9 +121,11 @@ def run_load(plan: LoadPlan) -> LoadResult:
     sessions = plan_sessions(plan.profile, read_script(plan.script), seed=plan.seed)
     planned = planned_turns(sessions)
     folder, samples = _folders(plan.out_dir)
+    config = _config(plan, planned, folder, samples)
     with ExitStack() as stack:
-        generators = _generates(plan, _config(plan, planned, folder, samples), stack)
-        ended_early, server, gpus = _campaign(plan, generators, planned)
+        generators = _generates(plan, config, stack)
+        watched, server, gpus = _campaign(plan, generators, planned)
+    replayed = _replay(plan, config, watched)
     turns = list(read_samples(samples))
     evidence = Evidence(
         profile=plan.profile,
@@ -132,7 +137,8 @@ def run_load(plan: LoadPlan) -> LoadResult:
         generator=generators.usages,
         hosts=generators.hosts,
         survived=_survived(plan, turns),
-        ended_early=ended_early,
+        ended_early=watched.told if replayed is None else replayed.reason,
+        replayed=replayed,
         seed=plan.seed,
     )
     return LoadResult(
@@ -143,7 +149,7 @@ def run_load(plan: LoadPlan) -> LoadResult:
         planned_turns=evidence.planned,
         window_s=plan.profile.arrivals.duration_s,
         duration_s=time.monotonic() - started,
-        load=_load(plan, planned),
+        load=_load(plan, planned) | ({"replayed": f"{len(replayed.lost)} of {plan.processes}"} if replayed else {}),
         digests={"traffic": _digest(plan.profile), "script": script_digest(plan.script)},
     )
 
@@ -178,24 +184,44 @@ def _generates(plan: LoadPlan, config: WorkerConfig, stack: ExitStack) -> Genera
     return stack.enter_context(Generators(config, range(config.workers)))
 
 
-def _campaign(plan: LoadPlan, generators: Generates, planned: int) -> tuple[str, list[Usage], list[GpuUsage] | None]:
-    """See the generators through: ready, start, end. Why one ended early (or nothing), and what was sampled of the server and, for an
-    own one, of the GPUs it may use."""
+def _campaign(plan: LoadPlan, generators: Generates, planned: int) -> tuple[Watched, list[Usage], list[GpuUsage] | None]:
+    """See the generators through: ready, start, end. How that went, and what was sampled of the server and, for an own one, of the
+    GPUs it may use."""
     reason = generators.wait_ready()
     if reason:
-        return reason, [], None
+        return Watched(reason=reason), [], None
     zero = time.monotonic() + generators.head_start_s
     generators.start(zero)
-    total_s = plan.profile.warmup_s + plan.profile.arrivals.duration_s
 
     def polled() -> None:
-        if plan.progress is not None:
-            plan.progress(_progress(generators.rows(), time.monotonic() - zero, total_s, planned))
+        _tell(plan, generators.rows(), zero, planned)
 
     pids = [] if plan.server_pid is None else [plan.server_pid]
     with Sampler(pids, zero=zero) as server, GpuWatch(zero=zero) if pids else nullcontext() as gpus:
-        reason = generators.watch(polled)
-    return reason, server.usages, None if gpus is None else gpus.usages
+        watched = generators.watch(polled)
+    return watched, server.usages, None if gpus is None else gpus.usages
+
+
+def _replay(plan: LoadPlan, config: WorkerConfig, watched: Watched) -> Replayed | None:
+    """What was lost, played again where that was asked for and can be; null where nothing was."""
+    start = read_json(config.folder / "start.json")
+    if not plan.replay_lost or not watched.lost or watched.reason or start is None:
+        return None
+    sessions = plan_sessions(plan.profile, read_script(plan.script), seed=plan.seed)
+    share = [one for number in watched.lost for one in worker_slice(sessions, worker=number, workers=config.workers)]
+    began = time.monotonic()
+    return replay(
+        config,
+        watched.lost,
+        zero=start["zero"],
+        polled=lambda rows: _tell(plan, rows, began, planned_turns(share)),
+    )
+
+
+def _tell(plan: LoadPlan, rows: Sequence[Mapping[str, Any]], zero: float, planned: int) -> None:
+    if plan.progress is not None:
+        total_s = plan.profile.warmup_s + plan.profile.arrivals.duration_s
+        plan.progress(_progress(rows, time.monotonic() - zero, total_s, planned))
 
 
 def _progress(rows: Sequence[Mapping[str, Any]], t_s: float, total_s: float, planned: int) -> Progress:
@@ -217,6 +243,8 @@ def _progress(rows: Sequence[Mapping[str, Any]], t_s: float, total_s: float, pla
 
 def _folders(out_dir: Path) -> tuple[Path, Path]:
     """The campaign's folder and the samples' folder, without what an earlier run left there."""
+    for place in ("replay", "lost"):
+        shutil.rmtree(out_dir / "load" / place, ignore_errors=True)
     folder, samples = (out_dir / name for name in ("load", "samples"))
     for place, pattern in ((folder, "*.json"), (samples, "*.jsonl")):
         place.mkdir(parents=True, exist_ok=True)
@@ -232,15 +260,10 @@ def _survived(plan: LoadPlan, samples: list[Sample]) -> bool | None:
     if plan.server_pid is not None and not plan.killed_by_us and not alive(plan.server_pid):
         return False
     client = TurnClient(base_url=plan.base_url, timeout_s=5.0)
-    connection = client.connection(5.0)
     try:
-        connection.request("GET", client.path("/healthz"))
-        connection.getresponse().read()
-    except (OSError, http.client.HTTPException):
-        return False
+        return client.is_there()
     finally:
-        connection.close()
-    return True
+        client.close()
 
 
 def _load(plan: LoadPlan, planned: int) -> dict[str, str]:

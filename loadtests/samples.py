@@ -63,12 +63,13 @@ class SampleError(Exception):
     """A samples file cannot be read: the message names file, line and fault."""
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 FIELDS = tuple(field.name for field in fields(Sample))
 
 
 def sample_line(sample: Sample) -> str:
     """One line of JSON with its line end."""
-    return json.dumps({name: getattr(sample, name) for name in FIELDS}, ensure_ascii=False, allow_nan=False) + "\n"
+    return _ENCODER.encode(vars(sample)) + "\n"
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:

@@ -1,6 +1,6 @@
 """Sockets: turns over a WebSocket, and one that is only held open. RFC 6455, the client's half, without extensions.
 
-Plain blocking sockets for the same reasons as in `stream`: under gevent they yield, and what has arrived is handed over at once.
+Plain blocking sockets: under gevent they let other turns go on, and what has arrived is handed over at once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from hashlib import sha1
 from urllib.parse import urlsplit
 
 from assistant.wire import TurnRequest
+from loadtests.connections import READ_BYTES
 from loadtests.played import Played
 from loadtests.samples import OK
-from loadtests.stream import READ_BYTES, is_done, status_class
+from loadtests.stream import is_done, status_class
 
 SOCKET_PATH = "/v1/ws"
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA

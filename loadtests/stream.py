@@ -1,32 +1,32 @@
-"""Stream: one turn over one blocking connection, with the time of every event.
+"""Stream: one turn as a request and its answer, with the time of every event.
 
-Plain sockets on purpose: under gevent's patched sockets they yield to other turns, and they hand over bytes as soon as they arrive,
-where buffered line readers hold back up to a kilobyte of words. A turn opens its own connection, so a server that closes
-idle ones cannot fail it.
+Bytes are handed over as soon as they arrive, where buffered line readers hold back up to a kilobyte of words.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from assistant.wire import SandboxCreated, SandboxRequest, TurnRequest
-from loadtests.played import Played
+from loadtests.answers import Answer, Malformed
+from loadtests.connections import Address, Connections
+from loadtests.played import Arrived, Played, decoded
 from loadtests.samples import OK
 
 TURN_PATH = "/v1/turns"
 SANDBOX_PATH = "/v1/sandboxes"
+HEALTH_PATH = "/healthz"
 SANDBOX_TIMEOUT_S = 10.0
-READ_BYTES = 65_536
+EVENT_STREAM = "text/event-stream"
+JSON = "application/json"
+_MADE = frozenset({200, 201})
 _NO_SANDBOXES = frozenset({404, 405, 501})
-_DONE_HINT = b"done"
 
 
 class SseSplitter:
@@ -43,13 +43,18 @@ class SseSplitter:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The events that `chunk` completes, in order."""
+        if chunk[:6] == b"data: " and chunk[-2:] == b"\n\n" and b"\r" not in chunk and self._between():
+            # Whole events of one line each, as most servers send them; another line end would be one too many.
+            events = chunk[6:-2].split(b"\n\ndata: ")
+            if chunk.count(b"\n") == 2 * len(events):
+                return events
         if self._after_return and chunk.startswith(b"\n"):
             chunk = chunk[1:]
         if chunk:
             self._after_return = chunk.endswith(b"\r")
         lines = (self._partial + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._partial = lines.pop()
-        events: list[bytes] = []
+        events = []
         for line in lines:
             if line:
                 self._field(line)
@@ -58,172 +63,216 @@ class SseSplitter:
                 self._data = []
         return events
 
+    def _between(self) -> bool:
+        return not self._partial and not self._data and not self._after_return
+
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value[1:] if value.startswith(b" ") else value)
 
 
-class Body:
-    """The body of a response as it arrives: one read of the connection at a time, freed of its chunked coding at a fraction of what
-    `http.client` takes for that, which is most of what a word costs the client.
-    """
+class Reading:
+    """The answer to one request as it comes. `outcome` is what the exchange came to."""
 
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self._read = response.fp.read1
-        self._chunked = response.chunked
-        self._raw = b""
-        self._left = 0
+    def __init__(self) -> None:
+        self.answer = Answer()
+        self.outcome = "stream_broken"
+        self._greeted = False
 
-    def read(self) -> bytes:
-        """Some bytes; none at the end of the body. Raises `OSError`, and `HTTPException` for a coding that is none."""
-        if not self._chunked:
-            return self._read(READ_BYTES)
-        while True:
-            data = self._read(READ_BYTES)
-            if not data:
-                return b""
-            ended, found = self._dechunk(self._raw + data if self._raw else data)
-            if found or ended:
-                return found
+    def take(self, data: bytes) -> bool:
+        """Bytes that have just come, none at the end of the stream; whether the exchange is over. Raises `ConnectionResetError` when it
+        ended before there was a status, and `Malformed`."""
+        answer = self.answer
+        if not data:
+            if answer.status is None:
+                raise ConnectionResetError("closed without an answer")
+            answer.close()
+            return self.ended()
+        body = answer.feed(data)
+        if not self._greeted:
+            if answer.status is None:
+                return False
+            self._greeted = True
+            if not self.welcome(answer.status):
+                # A body that nobody wants may be endless; its connection goes with it.
+                answer.keeps = answer.keeps and answer.complete
+                return True
+        return (body != b"" and self.read(body)) or (answer.complete and self.ended())
 
-    def _dechunk(self, data: bytes) -> tuple[bool, bytes]:
-        """Whether the last chunk is there, and the payload in `data`; what is not yet complete is kept for the next read."""
-        parts: list[bytes] = []
-        at = 0
-        while True:
-            if self._left > CRLF:
-                part = data[at : at + self._left - CRLF]
-                parts.append(part)
-                self._left -= len(part)
-                at += len(part)
-            if self._left:
-                skipped = min(self._left, len(data) - at) if self._left <= CRLF else 0
-                self._left -= skipped
-                at += skipped
-                if self._left:
-                    break
-            end = data.find(b"\r\n", at)
-            if end < 0:
-                break
-            size = _chunk_size(data[at:end])
-            at = end + CRLF
-            if size == 0:
-                return True, b"".join(parts)
-            self._left = size + CRLF
-        self._raw = data[at:]
-        return False, b"".join(parts)
+    def welcome(self, status: int) -> bool:
+        """The head is there; whether the body is wanted."""
+        self.outcome = OK if status == 200 else status_class(status)
+        return status == 200
+
+    def read(self, body: bytes) -> bool:
+        """More of the body; whether it is enough."""
+        raise NotImplementedError
+
+    def ended(self) -> bool:
+        """Nothing more will come. Always true."""
+        raise NotImplementedError
 
 
-CRLF = 2
+class EventReading(Reading):
+    """A stream of events up to the one that `last` knows, each with the moment at which its last byte was there."""
+
+    def __init__(
+        self, arrived: list[Arrived], clock: Callable[[], float], last: Callable[[bytes], bool], *, declared: bool = True
+    ) -> None:
+        """`declared`: a body that does not say that it is an event stream is none."""
+        super().__init__()
+        self._arrived = arrived
+        self._clock = clock
+        self._last = last
+        self._declared = declared
+        self._splitter = SseSplitter()
+        self._now = 0.0
+
+    def take(self, data: bytes) -> bool:
+        self._now = self._clock()
+        return super().take(data)
+
+    def welcome(self, status: int) -> bool:
+        welcome = super().welcome(status)
+        if welcome:
+            welcome = not self._declared or self.answer.content_type == EVENT_STREAM
+            self.outcome = "stream_broken" if welcome else "bad_payload"
+        return welcome
+
+    def read(self, body: bytes) -> bool:
+        for event in self._splitter.feed(body):
+            self._arrived.append((self._now, event))
+            if self._last(event):
+                self.outcome = OK
+                return True
+        return False
+
+    def ended(self) -> bool:
+        return True
 
 
-def _chunk_size(line: bytes) -> int:
-    try:
-        return int(line.split(b";", 1)[0], 16)
-    except ValueError:
-        raise http.client.IncompleteRead(line) from None
+class WholeReading(Reading):
+    """A body that is read as one, of any status with `every`. `ended_at` is when all of it was there."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, every: bool = False) -> None:
+        super().__init__()
+        self.body = b""
+        self.ended_at = 0.0
+        self._clock = clock
+        self._every = every
+
+    def welcome(self, status: int) -> bool:
+        return super().welcome(status) or self._every
+
+    def read(self, body: bytes) -> bool:
+        self.body += body
+        return False
+
+    def ended(self) -> bool:
+        self.ended_at = self._clock()
+        if not self.answer.complete:
+            self.outcome = "stream_broken"
+        return True
 
 
 class SandboxFailed(Exception):
     """The server has sandboxes but did not make this one."""
 
 
+@lru_cache(maxsize=64)
+def request_head(base_url: str, path: str, accept: str, bearer: str = "") -> bytes:
+    """The head of a POST of JSON to a path below `base_url`, up to the number of its content length."""
+    lines = [
+        b"POST " + path_below(base_url, path).encode() + b" HTTP/1.1",
+        b"Host: " + Address.of(base_url).header,
+        b"Accept: " + accept.encode(),
+        b"Accept-Encoding: identity",
+        b"Content-Type: " + JSON.encode(),
+        *([b"Authorization: Bearer " + bearer.strip().encode()] if bearer else []),
+        b"Content-Length: ",
+    ]
+    return b"\r\n".join(lines)
+
+
+def path_below(base_url: str, path: str) -> str:
+    """The path below the prefix of `base_url`."""
+    return urlsplit(base_url).path.rstrip("/") + path
+
+
 @dataclass(frozen=True, kw_only=True)
 class TurnClient:
-    """Talks to one server. `base_url` is `http[s]://host[:port][/prefix]`."""
+    """Talks to one server. `base_url` is `http[s]://host[:port][/prefix]`. `shared`: connections that others use too; null for some of its own."""
 
     base_url: str
     timeout_s: float
     turn_path: str = TURN_PATH
     clock: Callable[[], float] = time.monotonic
+    shared: Connections | None = None
+
+    @cached_property
+    def connections(self) -> Connections:
+        return self.shared or Connections(address=Address.of(self.base_url))
 
     def play(self, request: TurnRequest, played: Played) -> None:
         """Send one turn and read its stream to the end, filling `played` as it goes, so that a turn cut short keeps what it had.
 
         Every failure of the server or the network is an outcome, not an error.
         """
-        arrived: list[tuple[float, bytes]] = []
+        arrived: list[Arrived] = []
+        message = self.post(self.turn_path, request.model_dump_json(exclude_none=True).encode(), EVENT_STREAM)
         try:
-            self.attempt(played, lambda connection: self._exchange(connection, request, played, arrived))
+            self.attempt(message, EventReading(arrived, self.clock, is_done), played)
         finally:
             played.digest(arrived)
 
-    def attempt(self, played: Played, exchange: Callable[[http.client.HTTPConnection], str]) -> None:
-        """Let `exchange` play a turn over a connection of its own and keep its outcome, or the class of what went wrong."""
-        connection = self.connection(self.timeout_s)
+    def attempt(self, message: bytes, reading: Reading, played: Played) -> None:
+        """Send a turn and keep its outcome, or the class of what went wrong."""
+        played.t_send = self.clock()
         try:
-            played.t_send = self.clock()
-            played.outcome = exchange(connection)
+            self.connections.exchange(message, reading, self.timeout_s)
+            played.outcome = reading.outcome
         except TimeoutError:
             played.outcome = "timeout"
-        except (OSError, http.client.HTTPException):
-            played.outcome = "connect" if played.status is None else "stream_broken"
+        except (OSError, Malformed):
+            played.outcome = "connect" if reading.answer.status is None else "stream_broken"
         finally:
-            connection.close()
+            played.status = reading.answer.status
 
     def make_sandbox(self, request: SandboxRequest) -> str | None:
         """A new sandbox, null when the server has none. Raises `SandboxFailed`."""
-        connection = self.connection(SANDBOX_TIMEOUT_S)
+        reading = WholeReading(every=True)
         try:
-            connection.request(
-                "POST", self.path(SANDBOX_PATH), request.model_dump_json().encode(), {"Content-Type": "application/json"}
+            self.connections.exchange(
+                self.post(SANDBOX_PATH, request.model_dump_json().encode(), JSON), reading, SANDBOX_TIMEOUT_S
             )
-            response = connection.getresponse()
-            if response.status in _NO_SANDBOXES:
+            status = reading.answer.status
+            if status in _NO_SANDBOXES:
                 return None
-            if response.status not in {200, 201}:
-                raise SandboxFailed(f"status {response.status}")
-            return SandboxCreated.model_validate_json(response.read()).sandbox
-        except (OSError, http.client.HTTPException, ValidationError) as error:
+            if status not in _MADE:
+                raise SandboxFailed(f"status {status}")
+            return SandboxCreated.model_validate_json(reading.body).sandbox
+        except (OSError, Malformed, ValidationError) as error:
             raise SandboxFailed(type(error).__name__) from error
-        finally:
-            connection.close()
+
+    def is_there(self) -> bool:
+        """Whether the server answers at all, whatever it says."""
+        address = Address.of(self.base_url)
+        message = b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (path_below(self.base_url, HEALTH_PATH).encode(), address.header)
+        try:
+            self.connections.exchange(message, WholeReading(every=True), self.timeout_s)
+        except (OSError, Malformed):
+            return False
+        return True
+
+    def post(self, path: str, body: bytes, accept: str, bearer: str = "") -> bytes:
+        """A request with JSON, whole."""
+        return b"%b%d\r\n\r\n%b" % (request_head(self.base_url, path, accept, bearer), len(body), body)
 
     def close(self) -> None:
-        """Every turn had a connection of its own."""
-
-    def connection(self, timeout_s: float) -> http.client.HTTPConnection:
-        """A connection to the server, not yet opened."""
-        url = urlsplit(self.base_url)
-        kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-        return kind(url.hostname or "", url.port, timeout=timeout_s)
-
-    def path(self, path: str) -> str:
-        """The path below the prefix of `base_url`."""
-        return urlsplit(self.base_url).path.rstrip("/") + path
-
-    def _exchange(
-        self, connection: http.client.HTTPConnection, request: TurnRequest, played: Played, arrived: list[tuple[float, bytes]]
-    ) -> str:
-        """Send, then collect events with their times until the terminal one; the outcome."""
-        deadline = self.clock() + self.timeout_s
-        connection.connect()
-        sock: socket.socket = connection.sock
-        body = request.model_dump_json(exclude_none=True).encode()
-        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        connection.request("POST", self.path(self.turn_path), body, headers)
-        response = connection.getresponse()
-        played.status = response.status
-        if response.status != 200:
-            return status_class(response.status)
-        if response.headers.get_content_type() != "text/event-stream":
-            return "bad_payload"
-        splitter = SseSplitter()
-        body_of = Body(response)
-        while True:
-            remaining = deadline - self.clock()
-            if remaining <= 0:
-                return "timeout"
-            sock.settimeout(remaining)
-            chunk = body_of.read()
-            now = self.clock()
-            if not chunk:
-                return "stream_broken"
-            for data in splitter.feed(chunk):
-                arrived.append((now, data))
-                if _DONE_HINT in data and is_done(data):
-                    return OK
+        """Close connections of its own; shared ones stay."""
+        if self.shared is None:
+            self.connections.close()
 
 
 def status_class(status: int) -> str:
@@ -235,8 +284,7 @@ def status_class(status: int) -> str:
 
 def is_done(data: bytes) -> bool:
     """Whether an event is the last one of its turn."""
-    try:
-        event = json.loads(data)
-    except ValueError:
+    if b"done" not in data:
         return False
+    event = decoded(data)
     return isinstance(event, dict) and event.get("type") == "done"

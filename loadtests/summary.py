@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from loadtests.evidence import Evidence
+from loadtests.replaying import MARK
 from loadtests.timing import response_s, ttft_s
 from loadtests.validity import own_lags
 from reports.records import Estimate
@@ -21,7 +25,7 @@ def metrics(evidence: Evidence) -> dict[str, Estimate | None]:
     first_words = [*map(ttft_s, measured), *missing]
     answered = sum(sample.ok for sample in measured)
     survived = evidence.survived
-    return {
+    found = {
         "load.response.p95_s": quantile_estimate(responses, 0.95, planned=planned),
         "load.ttft.p95_s": quantile_estimate(first_words, 0.95, planned=planned),
         "load.error_rate": clopper_pearson(planned - answered, planned),
@@ -33,6 +37,12 @@ def metrics(evidence: Evidence) -> dict[str, Estimate | None]:
         **({"soak.availability": clopper_pearson(answered, planned)} if evidence.profile.soak else {}),
         **_asked_for(evidence),
     }
+    return marked(found) if evidence.replayed else found
+
+
+def marked(metrics: Mapping[str, Estimate | None]) -> dict[str, Estimate | None]:
+    """The metrics of a run of which a part was played again, each saying so."""
+    return {name: value and replace(value, method=f"{value.method}; {MARK}") for name, value in metrics.items()}
 
 
 def _asked_for(evidence: Evidence) -> dict[str, Estimate | None]:

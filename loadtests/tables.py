@@ -59,6 +59,7 @@ def tables(evidence: Evidence) -> dict[str, Any]:
         "tpot_s": _quantiles([value for sample in measured if (value := tpot_s(sample)) is not None]),
         "generator_cpu": generator_cpu(evidence),
         "hosts": list(evidence.hosts),
+        "replayed": None if evidence.replayed is None else evidence.replayed.as_row(),
         "generator_peak_bytes": max((usage.memory_bytes for usage in evidence.generator), default=None),
         "generator_peak_fds": max((usage.fds for usage in evidence.generator), default=None),
         "gpus": summary(evidence.gpus, evidence.window),
@@ -72,6 +73,7 @@ def tables(evidence: Evidence) -> dict[str, Any]:
         "output_tokens": _quantiles([float(sample.output_tokens) for sample in measured if sample.output_tokens is not None]),
         "memory_slope_bytes_per_h": _memory_slope(evidence),
         "leaks": evidence.leaks[:SHOWN_LEAKS],
+        "connections": dict(sum((Counter(report.connections) for report in evidence.workers), Counter[str]())),
         "held": [_held(report.held) for report in evidence.workers if report.held is not None],
     }
     return {"load_series": series(evidence), "latency": _latency(measured), "load": load}

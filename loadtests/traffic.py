@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -110,20 +111,35 @@ class Spell(ProfileModel):
     for_s: Positive
 
 
+class ModelSpell(Spell):
+    """A fault of the server's own paced model: `stall` says nothing until it is over, `slow` takes `factor` times as long, `error` and
+    `rate_limited` answer with HTTP 503 and 429, `cut` breaks off in the middle."""
+
+    fault: Literal["stall", "slow", "error", "rate_limited", "cut"]
+    factor: Annotated[float, Field(gt=1, le=1000)] = 5.0
+
+
 class Chaos(ProfileModel):
     """What befalls the server, which must be an own one, while the load goes on. `kill_at_s`: it is killed without warning and started
     again. `frozen`: its process is stopped and goes on. `database_locked`: another process holds the write lock of its store.
-    `database_gone`: the folder of its store is moved away and back."""
+    `database_gone`: the folder of its store is moved away and back; a PostgreSQL database lets nobody in. `disk_full`: it can write to no
+    file. `model`: faults of its model, one after the other."""
 
     kill_at_s: Positive | None = None
     frozen: Spell | None = None
     database_locked: Spell | None = None
     database_gone: Spell | None = None
+    disk_full: Spell | None = None
+    model: list[ModelSpell] = []
 
     @model_validator(mode="after")
     def _says_something(self) -> Chaos:
         if not self.model_fields_set:
-            raise ValueError("chaos: names no fault; give kill_at_s, frozen, database_locked or database_gone")
+            raise ValueError("chaos: names no fault; give kill_at_s, frozen, database_locked, database_gone, disk_full or model")
+        spells = sorted(self.model, key=lambda spell: spell.at_s)
+        for one, other in pairwise(spells):
+            if one.at_s + one.for_s > other.at_s:
+                raise ValueError(f"chaos.model: {one.fault} at {one.at_s:g} s and {other.fault} at {other.at_s:g} s overlap")
         return self
 
 
@@ -159,6 +175,8 @@ class TrafficProfile(ProfileModel):
             raise ValueError("arrivals: closed needs think; users who never think are a rate, which is open")
         if isinstance(self.arrivals, Users) and self.content.kind == "synthetic":
             raise ValueError("content: synthetic needs open arrivals or a trace")
+        if self.chaos is not None and self.chaos.model and not self.model.startswith("paced:"):
+            raise ValueError(f"chaos.model: only a paced: model fails by the clock, not {self.model!r}")
         if isinstance(self.arrivals, Arrivals):
             peak = max(self.arrivals.rate_per_s, self.arrivals.to_rate_per_s or 0.0)
             if peak > self.workers * RATE_PER_WORKER:

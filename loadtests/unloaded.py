@@ -24,9 +24,12 @@ def play_unloaded(script: Iterable[Conversation], base_url: str, *, timeout_s: f
         return time.monotonic() - begin
 
     endpoint = Endpoint(base_url=base_url, transport="sse", timeout_s=timeout_s, turn_path=TURN_PATH, clock=clock)
-    for number, conversation in enumerate(script):
-        session = Session(session=number, phase="steady", t_plan=clock(), conversation=conversation)
-        _play(Conversing(session=session, clock=clock, record=lambda sample, _: samples.append(sample)), endpoint)
+    try:
+        for number, conversation in enumerate(script):
+            session = Session(session=number, phase="steady", t_plan=clock(), conversation=conversation)
+            _play(Conversing(session=session, clock=clock, record=lambda sample, _: samples.append(sample)), endpoint)
+    finally:
+        endpoint.close()
     return samples
 
 
@@ -35,7 +38,7 @@ def _play(talk: Conversing, endpoint: Endpoint) -> None:
     made = True
     if conversation.sandbox is not None:
         try:
-            talk.sandbox = endpoint.client().make_sandbox(conversation.sandbox)
+            talk.sandbox = endpoint.client.make_sandbox(conversation.sandbox)
         except SandboxFailed:
             made = False
     talk.t_plan = endpoint.clock()

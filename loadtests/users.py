@@ -6,6 +6,7 @@ greenlets of their own, so a slow server cannot slow their arrivals down.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import time
@@ -17,6 +18,7 @@ from locust import User, task
 from assistant.wire import TurnRequest
 from loadtests.calibration import Floor, floor_of
 from loadtests.campaign import WorkerConfig, read_json, write_json
+from loadtests.connections import Address, Connections
 from loadtests.conversing import Record
 from loadtests.holding import Holder
 from loadtests.lines import Endpoint
@@ -27,6 +29,7 @@ from loadtests.sandboxes import Sandboxes
 from loadtests.schedule import arrival_times, plan_sessions, users_slice, worker_slice
 from loadtests.script import read_script
 from loadtests.stream import TurnClient
+from loadtests.watching import open_connection
 
 GAUGE_S = 0.1
 POLL_S = 0.02
@@ -58,8 +61,10 @@ class Campaign:
             clock=self.clock,
             model=config.model,
             api_key=os.environ.get(config.api_key_variable, "") if config.api_key_variable else "",
+            opens=open_connection,
         )
-        self.sandboxes = Sandboxes(endpoint.client(), self.sessions, self.clock)
+        self._connections = endpoint.connections
+        self.sandboxes = Sandboxes(endpoint.client, self.sessions, self.clock)
         self.sandboxes.available = profile.transport != "openai"
         self.players = Players(config, endpoint, self.sandboxes, self._record)
         if profile.hold is not None:
@@ -87,6 +92,10 @@ class Campaign:
         return self.players.flight.turn_seconds
 
     @property
+    def connections(self) -> dict[str, int]:
+        return self._connections.counts
+
+    @property
     def held(self) -> dict[str, Any] | None:
         return None if self.holder is None else self.holder.held.as_json()
 
@@ -98,6 +107,9 @@ class Campaign:
             if self.config.calibration_url is not None:
                 self.floor = self._calibrate(self.config.calibration_url)
             self.sandboxes.make_first()
+            # A full collection over everything imported and planned would stop all turns for about 50 ms.
+            gc.collect()
+            gc.freeze()
             write_json(self.config.folder / f"ready-{self.worker}.json", {"sessions": len(self.sessions)})
             self._zero = self._start_time()
             beside += [gevent.spawn(self._sample_gauge), gevent.spawn(self.sandboxes.make_rest)]
@@ -110,6 +122,7 @@ class Campaign:
             self.complete = True
         finally:
             gevent.killall(beside)
+            self._connections.close()
             self.finished = True
 
     def _record(self, sample: Sample, gaps_s: list[float]) -> None:
@@ -133,7 +146,8 @@ class Campaign:
             gevent.sleep(GAUGE_S)
 
     def _calibrate(self, url: str) -> Floor:
-        client = TurnClient(base_url=url, timeout_s=10.0, clock=self.clock)
+        connections = Connections(address=Address.of(url), opens=open_connection)
+        client = TurnClient(base_url=url, timeout_s=10.0, clock=self.clock, shared=connections)
         rate = max(CALIBRATION_RATE_PER_S, self.config.turns_per_s / self.config.workers)
         times = arrival_times("poisson", rate, int(rate * self.config.calibration_s), seed=self.config.seed)
         client.play(TurnRequest(message="warm-up"), Played())
@@ -150,6 +164,7 @@ class Campaign:
             gevent.sleep(max(0.0, begin + time_s - self.clock()))
             greenlets.append(gevent.spawn(play, begin + time_s))
         gevent.joinall(greenlets)
+        connections.close()
         return floor_of(turns)
 
     def _play_all(self) -> None:

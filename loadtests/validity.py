@@ -48,8 +48,27 @@ def broken(evidence: Evidence) -> list[str]:
         return ["A load generator ended before its campaign, so part of the load was never sent."]
     if evidence.survived is None:
         return ["The target never answered a single turn, so there is nothing to judge."]
-    checks = (*_lag(evidence), *_rate(evidence), *_processor(evidence), _little(evidence), *_floor(evidence), _warm(evidence))
+    checks = (
+        _hidden(evidence),
+        *_lag(evidence),
+        *_rate(evidence),
+        *_processor(evidence),
+        _little(evidence),
+        *_floor(evidence),
+        _warm(evidence),
+    )
     return [reason for reason in checks if reason]
+
+
+def _hidden(evidence: Evidence) -> str:
+    """A replay must not turn a failure that was seen into a success."""
+    replayed = evidence.replayed
+    if replayed is None or not replayed.kept_failed:
+        return ""
+    return (
+        f"{replayed.kept_failed} of {replayed.kept_turns} turns had failed before their generator was lost, which a replay would hide; "
+        "run it again."
+    )
 
 
 def own_lags(evidence: Evidence) -> list[float]:
@@ -106,6 +125,8 @@ def _processor(evidence: Evidence) -> list[str]:
     parts = [("The generator", generator_cpu(evidence), len(evidence.reports))]
     if evidence.hosts:
         parts = [(f"Host {row['name']}", row["cpu"], len(row["generators"])) for row in evidence.hosts]
+    if evidence.replayed is not None:
+        parts.append(("The replay's generator", evidence.replayed.cpu, len(evidence.replayed.lost)))
     return [
         f"{who} kept {cpu:.2f} processors busy; up to {BUSY_CPU * count:.2f} can be believed."
         for who, cpu, count in parts

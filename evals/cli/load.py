@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -22,6 +22,9 @@ from evals.cli.progress import progress_report
 from evals.errors import UsageError
 from evals.targets.opening import parse_target
 from reports.format import quantity
+
+if TYPE_CHECKING:
+    from evals.suites import SuiteResult
 
 
 def traffic_profile(name: str) -> Path:
@@ -37,13 +40,15 @@ def traffic_profile(name: str) -> Path:
 @click.argument("profile", default="smoke")
 @click.option("--pack", default="qsr", show_default=True)
 @click.option("--target", "target_text", default="inprocess", show_default=True, help="inprocess starts a server of its own.")
-@click.option("--out", type=click.Path(path_type=Path), help="Keep samples in this folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="Keep samples and record.json in this folder.")
 @click.option("--paired", is_flag=True, help="Play each loaded card once more without load and compare.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Generator processes; overrides the profile.")
 @click.option("--master", metavar="HOST:PORT", help="Wait here for hosts that join; they generate the load.")
 @click.option("--expect", type=click.IntRange(1, 256), help="How many hosts must join; with --master.")
 @click.option("--join", metavar="HOST:PORT", help="Generate load for the master there, once; profile and target are its own.")
 @click.option("--web-ui", "web_port", type=click.IntRange(1, 65535), help="Show Locust's page on this loopback port meanwhile.")
+@click.option("--database", metavar="URL", help="Keep an own server's conversations on this PostgreSQL server instead of SQLite.")
+@click.option("--replay-lost", is_flag=True, help="Play what lost generators left out again afterwards; the figures say so.")
 @click.option("--json", "as_json", is_flag=True)
 def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: bool, **options: Any) -> int:
     """Drive load and score every loaded turn against its card.
@@ -64,7 +69,9 @@ def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: b
 
     path = traffic_profile(profile)
     gathering = gathering_of(target_text, options, os.environ)
-    options = {name: options[name] for name in ("paired", "workers", "web_port")} | {"gathering": gathering}
+    options = {name: options[name] for name in ("paired", "workers", "web_port", "replay_lost", "database")} | {
+        "gathering": gathering
+    }
     folder = out or Path(tempfile.mkdtemp(prefix="assay-load-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -79,6 +86,8 @@ def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: b
                 **options,
             )
             result = run_load_suite(load_cards(Path("datasets") / pack / "scenarios"), run, progress)
+        if out is not None:
+            _keep(result, out, pack=pack, target=target_text)
     finally:
         if out is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -94,6 +103,16 @@ def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: b
     return 3 if result.broken else 0
 
 
+def _keep(result: SuiteResult, folder: Path, *, pack: str, target: str) -> None:
+    """The run's record, for `assay rounds`."""
+    from evals.recording import Recording, make_record
+    from reports.records import write_record
+
+    policy = Path("datasets/gates/pr.yaml")
+    recording = Recording(tier="pr", pack=pack, target=target, folder=folder, policy=policy, environ=os.environ)
+    write_record(folder, make_record(recording, {"load": result}, result.slots, {}))
+
+
 def _unseen(name: str, done: int, total: int) -> None:
     """The live view shows more."""
 
@@ -105,7 +124,7 @@ def beside(table: Mapping[str, Any]) -> str:
     response, service, gap = (table[name] for name in ("response_s", "service_s", "gap_s"))
     little, adjusted = table["little"], table["floor_adjusted"]
     lines = [
-        f"errors by class                    {', '.join(f'{name} {n}' for name, n in table['errors'].items()) or 'none'}",
+        f"errors by class                    {_by_class(table['errors'])}",
         f"response p50 / p95, from the plan  {_s(response['p50'])} / {_s(response['p95'])}",
         f"service p50 / p95, from sending    {_s(service['p50'])} / {_s(service['p95'])}",
         f"response p95 less client's floor   {_s(adjusted['response_p95_s'])}, first word {_s(adjusted['ttft_p95_s'])}",
@@ -124,10 +143,18 @@ def beside(table: Mapping[str, Any]) -> str:
     if table.get("chaos"):
         chaos = table["chaos"]
         lines += [
-            f"{fault['kind'] + ' at ' + _s(fault['at_s']):<34} answered again after {_s(fault['recovery_s'])}"
+            f"{fault['kind'] + ' at ' + _s(fault['at_s']):<34} answered again after {_s(fault['recovery_s'])}; "
+            f"failed meanwhile: {_by_class(fault['errors'])}"
+            + (f"; answered without the model: {fault['without_model']}" if fault["without_model"] else "")
             for fault in chaos["faults"]
         ]
         lines.append(f"accepted turns / lost              {chaos['accepted']} / {len(chaos['lost'])}")
+    if table.get("replayed"):
+        replayed = table["replayed"]
+        lines.append(
+            f"played again afterwards            generators {_numbers(replayed['generators'])}, {_s(replayed['offset_s'])} later. "
+            f"{replayed['not_claimed']}"
+        )
     if "paired" in table:
         paired = table["paired"]
         lines.append(
@@ -136,6 +163,10 @@ def beside(table: Mapping[str, Any]) -> str:
         )
         lines += [f"  broke under load: {turn}" for turn in paired["broke"]]
     return "\n".join(lines)
+
+
+def _by_class(errors: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in errors.items()) or "none"
 
 
 def _s(value: float | None) -> str:
@@ -147,4 +178,5 @@ def _n(value: float | None) -> str:
 
 
 def _numbers(numbers: list[int]) -> str:
-    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    whole = len(numbers) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1))
+    return f"{numbers[0]} to {numbers[-1]}" if whole else ", ".join(map(str, numbers))

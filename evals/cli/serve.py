@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -97,7 +98,8 @@ def chat(pack: str, model: str | None, thread: str | None) -> None:
 @click.option("--tokens", default=60, show_default=True)
 @click.option("--error-rate", default=0.0, show_default=True, type=click.FloatRange(0, 1))
 @click.option("--seed", default=1, show_default=True)
-def mock_model(port: int, seed: int, **options: Any) -> None:
+@click.option("--faults", type=click.Path(path_type=Path), help="A file by which faults come and go; see docs/load.md.")
+def mock_model(port: int, seed: int, faults: Path | None, **options: Any) -> None:
     """Serve a stand-in for an OpenAI-compatible model with known delays.
 
     \b
@@ -107,6 +109,7 @@ def mock_model(port: int, seed: int, **options: Any) -> None:
     import uvicorn
 
     from assistant.models.mock_server import MockProfile, create_mock_app
+    from assistant.models.planted import PlantedFaults
 
     profile = MockProfile(
         ttft_s=options["ttft_ms"] / 1000,
@@ -118,7 +121,8 @@ def mock_model(port: int, seed: int, **options: Any) -> None:
     )
     listener = _bind("127.0.0.1", port)
     click.echo(f"mock model on http://127.0.0.1:{port}/v1 (Ctrl-C stops)", err=True)
-    uvicorn.Server(uvicorn.Config(create_mock_app(profile), log_level="warning", access_log=False)).run(sockets=[listener])
+    app = create_mock_app(profile, faults=None if faults is None else PlantedFaults(faults))
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
 
 
 @click.command()

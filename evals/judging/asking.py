@@ -87,7 +87,7 @@ async def _guarded(judge: Judge, ask: Callable[[], Awaitable[Ruling]]) -> Ruling
             return await ask()
     except TimeoutError:
         return Ruling(said=None, error=f"the judge gave no verdict within {judge.timeout_s:g} s")
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 whatever a judge breaks on, the card has no verdict and the run goes on
         return Ruling(said=None, error=f"the judge gave no verdict ({_plain(error)})")
 
 

@@ -69,6 +69,15 @@ def test_joining_ends_with_a_sentence_and_its_exit_code(monkeypatch, capsys):
         join_master(f"127.0.0.1:{port}", ENVIRON)
 
 
+def test_what_cannot_be_made_up_for_later_is_refused_before_anything_starts(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    done = CliRunner().invoke(assay, ["load", "users-1000", "--target", "http://127.0.0.1:1", "--replay-lost"])
+    assert isinstance(done.exception, UsageError)
+    assert "--replay-lost: datasets/traffic/users-1000.yaml cannot be made up for later, users in a closed loop" in str(
+        done.exception
+    )
+
+
 def test_the_command_hands_the_hosts_on(monkeypatch, tmp_path):
     monkeypatch.chdir(Path(__file__).parents[2])
     seen: list[Any] = []

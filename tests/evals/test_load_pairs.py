@@ -188,13 +188,16 @@ def test_a_kill_is_told_in_a_line():
     table |= {"errors": {"connect": 3}, "little": {"counted": None, "implied": 1.0}, "held": []}
     table |= {"floor_adjusted": {"response_p95_s": None, "ttft_p95_s": 0.3}}
     chaos = {
-        "faults": [{"kind": "kill", "at_s": 12.0, "for_s": 0.0, "recovery_s": None}],
+        "faults": [
+            {"kind": "kill", "at_s": 12.0, "for_s": 0.0, "recovery_s": None, "errors": {"connect": 3}, "without_model": 2}
+        ],
         "lost": ["1-1"],
         "accepted": 40,
     }
     told = beside({**table, "chaos": chaos})
     assert "kill at 12" in told
-    assert "answered again after –\naccepted turns / lost              40 / 1" in told
+    meanwhile = "failed meanwhile: connect 3; answered without the model: 2"
+    assert f"answered again after –; {meanwhile}\naccepted turns / lost              40 / 1" in told
     assert "connect 3" in told
 
 

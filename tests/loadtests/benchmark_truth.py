@@ -1,8 +1,9 @@
-"""How far clients are from the truth: `python tests/loadtests/benchmark_truth.py` prints the tables of docs/measurements/load.md.
+"""How far clients are from the truth: `python tests/loadtests/benchmark_truth.py [ROUNDS [STREAMS... [CLIENTS...]]]` prints the table of docs/measurements/load.md.
 
 Truth: a server of known delays (300 ms to the first word, 60 words 20 ms apart) stamps when it accepted a stream and when it wrote the first word.
-Each client plays the same staggered schedule in a process of its own, one after the other. The raw error is the client's p95 of the first
-word, from the planned start, less the server's p95 from acceptance to writing.
+Each client plays the same staggered schedule in a process of its own, one after the other, in an order that turns with the rounds. The raw error is the client's p95 of
+the first word, from the planned start, less the server's p95 from acceptance to writing. Processor time is that of the client's process
+over the measured window. Ratios are to the best peer of the same round and level; medians of the rounds are printed.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
 
-from loadtests.runner import LoadPlan, run_load
+from loadtests.runner import LoadPlan, Progress, run_load
 from loadtests.traffic import TrafficProfile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +78,14 @@ def ours(url: str, rate: float, transport: str) -> dict[str, Any]:
         script = Path(folder) / "script.jsonl"
         script.write_text(json.dumps({"id": "hi", "user_id": "u", "turns": [{"text": "hi"}]}) + "\n")
         base = url if transport == "sse" else f"{url}/v1"
+        marks: list[tuple[float, float]] = []
+
+        def watch(seen: Progress) -> None:
+            if seen.t_s >= WARMUP_S + len(marks) * WINDOW_S and len(marks) < 2:
+                (worker,) = [child for child in psutil.Process().children() if "locust" in " ".join(child.cmdline())]
+                times = worker.cpu_times()
+                marks.append((time.monotonic(), times.user + times.system))
+
         plan = LoadPlan(
             profile=profile,
             script=script,
@@ -84,12 +95,14 @@ def ours(url: str, rate: float, transport: str) -> dict[str, Any]:
             seed=1,
             calibration_s=0,
             model="m",
+            progress=watch,
         )
         result = run_load(plan)
         measured = list(result.measured())
         start = json.loads((Path(folder) / "load" / "start.json").read_text())["zero"] + WARMUP_S
     ttfts = [sample.t_first - sample.t_plan for sample in measured if sample.ok and sample.t_first is not None]
-    cpu_s = (result.tables["load"]["generator_cpu"] or 0.0) * WINDOW_S
+    (begin, cpu), (end, cpu_end) = marks
+    cpu_s = (cpu_end - cpu) / (end - begin) * WINDOW_S
     return {"ttft_s": ttfts, "cpu_s": cpu_s, "from": start, "to": start + WINDOW_S, "broken": result.broken}
 
 
@@ -109,7 +122,6 @@ def measure(name: str, streams: int) -> dict[str, Any]:
     failed = row.get("failed", 0)
     return {
         "client": name,
-        "streams": streams,
         "n": n,
         "true_p95_ms": 1000 * p95(true),
         "p95_ms": 1000 * p95(row["ttft_s"]),
@@ -125,25 +137,50 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def rounds_of(names: Sequence[str], streams: int, rounds: int) -> Iterator[dict[str, Any]]:
+    """Every client once in each round, with its ratios to the round's best peer."""
+    for number in range(rounds):
+        turned = [*names[number % len(names) :], *names[: number % len(names)]]
+        rows = [measure(name, streams) for name in turned]
+        for of in ("error_ms", "cpu_s_per_1000"):
+            best = min(row[of] for row in rows if row["client"] in PEERS)
+            for row in rows:
+                row[f"{of} ratio"] = row[of] / best
+        yield from rows
+
+
+def told(rows: Sequence[dict[str, Any]], name: str, digits: int) -> str:
+    return f"{median(row[name] for row in rows):.{digits}f}"
+
+
+def ranged(rows: Sequence[dict[str, Any]], name: str) -> str:
+    values = sorted(row[name] for row in rows)
+    return f"{median(values):.2f} ({values[0]:.2f} to {values[-1]:.2f})"
+
+
 def main() -> None:
-    names = ("assay, wire", "assay, openai", *PEERS)
+    rounds, *levels = [int(word) for word in sys.argv[1:] if word.isdigit()] or (3,)
+    names = [word for word in sys.argv[1:] if not word.isdigit()] or ["assay, wire", "assay, openai", *PEERS]
     packages = ("locust", "gevent", "openai", "httpx2", "aiohttp")
     say(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in packages))
-    say(f"{os.cpu_count()} processors, load average before {os.getloadavg()[0]:.2f}, {psutil.virtual_memory().total >> 30} GiB\n")
+    say(f"{rounds} rounds, {os.cpu_count()} processors, load average before {os.getloadavg()[0]:.2f}\n")
     say(
-        "| streams | client | n | true p95 ms | measured p95 ms | raw error ms | CPU s per 1,000 | server CPU | error ratio | CPU ratio |"
+        "| streams | client | n | true p95 ms | measured p95 ms | raw error ms | CPU s per 1,000 | server CPU | error ratio | CPU ratio | faults |"
     )
-    say("|---|---|---|---|---|---|---|---|---|---|")
-    for streams in map(int, sys.argv[1:] or ("50", "100", "200")):
-        rows = [measure(name, streams) for name in names]
-        best_error = min(row["error_ms"] for row in rows if not row["client"].startswith("assay"))
-        best_cpu = min(row["cpu_s_per_1000"] for row in rows if not row["client"].startswith("assay"))
-        for row in rows:
+    say("|---|---|---|---|---|---|---|---|---|---|---|")
+    for streams in levels or (50, 100, 200):
+        by_client: dict[str, list[dict[str, Any]]] = {}
+        for row in rounds_of(names, streams, rounds):
+            by_client.setdefault(row["client"], []).append(row)
+        for name in sorted(by_client, key=lambda name: (name in PEERS, name)):
+            rows = by_client[name]
+            faults = "; ".join(dict.fromkeys(fault for row in rows for fault in row["broken"]))
             say(
-                f"| {streams} | {row['client']} | {row['n']} | {row['true_p95_ms']:.1f} | {row['p95_ms']:.1f} | {row['error_ms']:.1f} | "
-                f"{row['cpu_s_per_1000']:.2f} | {row['server_cpu']:.2f} | {row['error_ms'] / best_error:.2f} | "
-                f"{row['cpu_s_per_1000'] / best_cpu:.2f} | {'; '.join(row['broken'])}",
+                f"| {streams} | {name} | {told(rows, 'n', 0)} | {told(rows, 'true_p95_ms', 1)} | {told(rows, 'p95_ms', 1)} | "
+                f"{told(rows, 'error_ms', 1)} | {told(rows, 'cpu_s_per_1000', 2)} | {told(rows, 'server_cpu', 2)} | "
+                f"{ranged(rows, 'error_ms ratio')} | {ranged(rows, 'cpu_s_per_1000 ratio')} | {faults} |"
             )
+    say(f"\nload average after {os.getloadavg()[0]:.2f}")
 
 
 if __name__ == "__main__":

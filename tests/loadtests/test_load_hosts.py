@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,8 @@ import pytest
 
 from loadtests import fleet, generators
 from loadtests.campaign import WorkerConfig, read_reports
-from loadtests.fleet import Gathering, Member
+from loadtests.fleet import Fleet, Gathering, Member
+from loadtests.generators import Watched
 from loadtests.histogram import Histogram
 from loadtests.jobs import config_of, job_of, schedule_digest
 from loadtests.joining import Tail, join
@@ -244,6 +246,78 @@ def test_two_hosts_play_one_schedule_and_merge_to_what_one_would_have_kept(wire_
     assert told[1].startswith("127.0.0.1 was not let in: the tokens differ")
 
 
+def gone_after_the_start(at: int) -> None:
+    """A host that joins, makes ready, starts and is never heard of again."""
+    sock: socket.socket | None = None
+    while sock is None:
+        with suppress(ConnectionRefusedError):
+            sock = socket.create_connection(("127.0.0.1", at))
+    link = Link(sock)
+    ask_in(link, TOKEN, own_build(), "gone")
+    with tempfile.TemporaryDirectory() as folder:
+        link.send("ready", schedule=schedule_digest(config_of(link.receive("job", within_s=10), Path(folder))))
+    while link.receive("ping", "start", within_s=10)["kind"] == "ping":
+        link.send("pong", t_s=time.monotonic())
+    link.close()
+
+
+def test_a_lost_hosts_share_is_played_again_by_the_master_where_that_is_asked_for(wire_server, tmp_path):
+    at = port()
+    (gone := Thread(target=gone_after_the_start, args=(at,))).start()
+    threads = joiners(at, 1)
+    result = run_load(plan(written(tmp_path), wire_server(sandbox_status=201).url, at, replay_lost=True))
+    for thread in (gone, *threads):
+        thread.join(10)
+    assert result.broken == []
+    sessions = plan_sessions(load_profile(tmp_path / "profile.yaml"), read_script(tmp_path / "script.jsonl"), seed=3)
+    wanted = [f"{one.session}-{turn}" for one in sessions if one.phase == "steady" for turn in (1, 2)]
+    assert sorted(sample.sample for sample in result.measured()) == sorted(wanted)
+    table = result.tables["load"]
+    (lost,) = [row["generators"] for row in table["hosts"] if row["name"].startswith("gone")]
+    assert (table["replayed"]["generators"], table["replayed"]["kept_turns"]) == (lost, 0)
+    assert "was lost" in table["replayed"]["reasons"][0]
+
+
+def followed(folder: Path, links: tuple[Link, Link], *frames: dict[str, Any]) -> Watched:
+    """What a master makes of these frames of a host with the generators 0 and 1, which then hangs up."""
+    ours, theirs = links
+    gathering = Gathering(host="127.0.0.1", port=1, expect=1, token=TOKEN)
+    one = Fleet(gathering, config(folder, load_profile(written(folder) / "profile.yaml")))
+    member = Member(name="box", link=ours, numbers=[0, 1])
+    for row in frames:
+        theirs.send(**row)
+    theirs.close()
+    return one._follow(member)
+
+
+def report(number: int) -> dict[str, Any]:
+    whole = {"sandboxes": True, "sessions": [], "gauge": [], "calibration": None, "histograms": {}}
+    return {"kind": "report", "worker": number, "report": {"worker": number, **whole}}
+
+
+def test_of_a_host_that_hangs_up_those_generators_are_lost_whose_report_is_missing(links, tmp_path):
+    ours, _ = links
+    ours.most_bytes = 10_000
+    watched = followed(tmp_path, links, report(0))
+    assert list(watched.lost) == [1] and "Host box was lost" in watched.lost[1] and not watched.reason
+
+
+def test_a_host_that_hangs_up_with_its_reports_sent_is_told(links, tmp_path):
+    watched = followed(tmp_path, links, report(0), report(1))
+    assert "Host box was lost" in watched.reason and not watched.lost
+
+
+def test_a_host_tells_which_of_its_generators_were_lost(links, tmp_path):
+    end = {"kind": "end", "reason": "", "lost": {"1": "It was killed."}, "usages": []}
+    assert followed(tmp_path, links, report(0), end) == Watched(lost={1: "On host box: It was killed."})
+    assert Watched(reason="Late.", lost={0: "Gone.", 1: "Gone."}).told == "Late. Gone."
+
+
+def test_an_end_that_is_none_is_told(links, tmp_path):
+    end = {"kind": "end", "reason": "", "lost": {"one": "It was killed."}, "usages": []}
+    assert "sent what is no report (ValueError" in followed(tmp_path, links, end).reason
+
+
 def test_a_host_that_derives_another_schedule_plays_nothing(wire_server, tmp_path, monkeypatch):
     monkeypatch.setattr(fleet, "schedule_digest", lambda config: "another")
     at = port()
@@ -257,7 +331,7 @@ def test_a_host_that_derives_another_schedule_plays_nothing(wire_server, tmp_pat
 
 
 def test_a_host_whose_generators_fail_says_so(wire_server, tmp_path, monkeypatch):
-    monkeypatch.setattr(generators, "READY_S", 0.0)
+    monkeypatch.setattr(generators, "READY_S", -100.0)
     at = port()
     threads = joiners(at, 1)
     (reason,) = run_load(plan(written(tmp_path), wire_server().url, at, gathering={"expect": 1})).broken

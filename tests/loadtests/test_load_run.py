@@ -66,6 +66,7 @@ def test_a_healthy_server_is_measured_by_a_calibrated_client(wire_server, load):
     result = load(server.url, pid=server.pid, sandbox=True, workers=2, calibration_s=0.5, progress=seen.append)
     assert result.broken == []
     assert result.planned_turns == 36
+    assert result.tables["load"]["connections"]["opened"] > 0
     assert value(result, "load.error_rate") == 0.0
     assert value(result, "load.lost_turns") == 0.0
     assert value(result, "target.survived") == 1.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import socket
 import threading
@@ -12,8 +11,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from assistant.wire import TurnRequest
+from loadtests.connections import Address
 from loadtests.played import Played
-from loadtests.stream import Body, SseSplitter, TurnClient
+from loadtests.stream import SseSplitter, TurnClient, path_below, request_head
 
 META = {"type": "meta", "wire_version": 1, "pack": "p", "thread_id": "t9", "turn_id": "u", "model": "m"}
 USAGE = {"type": "usage", "model": "m", "input_tokens": 1, "output_tokens": 7, "model_calls": 1, "cost_usd": None}
@@ -129,7 +129,9 @@ def sending(raw: bytes) -> Callable[[socket.socket], None]:
 def played_with(answer: Callable[[socket.socket], None], timeout_s: float = 5.0) -> Played:
     played = Played()
     with answering(answer) as url:
-        TurnClient(base_url=url, timeout_s=timeout_s).play(TurnRequest(message="hi"), played)
+        client = TurnClient(base_url=url, timeout_s=timeout_s)
+        client.play(TurnRequest(message="hi"), played)
+        client.close()
     return played
 
 
@@ -197,39 +199,67 @@ def test_a_server_that_drips_comments_for_ever_is_a_timeout_all_the_same():
 
 
 def test_a_prefix_of_the_address_leads_every_path():
-    client = TurnClient(base_url="https://h:8443/assistant/", timeout_s=1.0)
-    assert client.path("/v1/turns") == "/assistant/v1/turns"
-    assert (client.connection(1.0).host, client.connection(1.0).port) == ("h", 8443)
+    base_url = "https://h:8443/assistant/"
+    assert path_below(base_url, "/v1/turns") == "/assistant/v1/turns"
+    assert Address.of(base_url) == Address("h", 8443, secure=True)
+    head = request_head(base_url, "/v1/turns", "text/event-stream", "key\n")
+    assert head.splitlines()[:3] == [
+        b"POST /assistant/v1/turns HTTP/1.1", b"Host: h:8443", b"Accept: text/event-stream"
+    ]  # fmt: skip
+    assert b"\r\nAuthorization: Bearer key\r\n" in head
 
 
-class Reads:
-    """A response whose connection hands over these bytes, read by read."""
-
-    def __init__(self, pieces, *, chunked=True):
-        self.chunked = chunked
-        self.fp = self
-        self.pieces = list(pieces)
-
-    def read1(self, _size):
-        return self.pieces.pop(0) if self.pieces else b""
-
-
-def whole(body):
-    parts = []
-    while part := body.read():
-        parts.append(part)
-    return b"".join(parts)
+@pytest.mark.parametrize(
+    ("base_url", "host"),
+    [
+        ("http://h", b"h"),
+        ("https://h:443", b"h"),
+        ("http://h:443", b"h:443"),
+        ("http://[::1]:8", b"[::1]:8"),
+        ("http://b\u00fc", b"xn--b-eha"),
+    ],
+)
+def test_the_host_is_named_as_the_protocol_wants_it(base_url, host):
+    assert Address.of(base_url).header == host
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3, 5, 7, 64, 10_000])
-def test_a_chunked_body_is_the_same_whatever_the_cuts(cut):
-    payloads = [b"x", b"data: a\r\n\r\n", b"y" * 300, b"\r\n"]
-    coded = b"".join(f"{len(part):x};note=1\r\n".encode() + part + b"\r\n" for part in payloads) + b"0\r\n\r\n"
-    assert whole(Body(Reads(coded[at : at + cut] for at in range(0, len(coded), cut)))) == b"".join(payloads)
+@pytest.mark.parametrize(
+    ("raw", "outcome"),
+    [
+        (b' {"id": 2, "t_s": 0, "type": "token", "text": "a"} \n', "ok"),
+        (b'{"id": 2, "t_s": 0, "type": "token", "text": "a"} x', "bad_payload"),
+        (b'{"id": 2, "t_s": 0, "type": "token", "text": "a"}{}', "bad_payload"),
+        (b'{"id": 2, "t_s": 0, "type": "token", "text": "a"', "bad_payload"),
+        (b'{"id": 2, "t_s": 0, "type": "token", "text": "\xff"}', "bad_payload"),
+        (b"", "bad_payload"),
+        (b"[]", "bad_payload"),
+        (b'{"a":' * 100_000, "bad_payload"),
+        (b'{"id": 2, "t_s": NaN, "type": "token", "text": "a"}', "bad_payload"),
+        (b'{"id": true, "t_s": 0, "type": "token", "text": "a"}', "bad_payload"),
+        (b'{"id": 2, "t_s": 0, "type": "token", "text": "a", "more": 1}', "bad_payload"),
+    ],
+)
+def test_an_event_is_one_json_object_of_the_wire_and_nothing_else(raw, outcome):
+    lines = data(META, token("a"), done("a"))
+    played = Played()
+    played.digest([(0.1, lines[0]), (0.2, raw), (0.3, lines[2])])
+    assert played.outcome == outcome
 
 
-def test_a_body_that_ends_early_or_has_no_coding_ends():
-    assert whole(Body(Reads([b"5\r\nab"]))) == b"ab"
-    assert whole(Body(Reads([b"plain"], chunked=False))) == b"plain"
-    with pytest.raises(http.client.HTTPException):
-        whole(Body(Reads([b"zz\r\nab"])))
+@pytest.mark.parametrize(
+    ("raw", "events"),
+    [
+        (b"data: a\n\ndata: b\n\n", [b"a", b"b"]),
+        (b"data: a\n\ndata: \n\n", [b"a", b""]),
+        (b"data: a\n\n\n\n", [b"a"]),
+        (b"data: a\n\n: c\n\ndata: b\n\n", [b"a", b"b"]),
+        (b"data: a\n\nid: 3\ndata: b\n\n", [b"a", b"b"]),
+        (b"data: a\ndata: b\n\n", [b"a\nb"]),
+        (b"data: a\r\rdata: b\n\n", [b"a", b"b"]),
+        (b"data: \n\n", [b""]),
+    ],
+)
+def test_events_in_one_read_are_those_of_a_byte_at_a_time(raw, events):
+    splitter = SseSplitter()
+    assert SseSplitter().feed(raw) == events
+    assert [event for at in range(len(raw)) for event in splitter.feed(raw[at : at + 1])] == events

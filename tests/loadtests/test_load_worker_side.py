@@ -148,6 +148,7 @@ def worker(tmp_path, planted, **changes) -> SimpleNamespace:
         "due": 2,
         "turn_seconds": 1.5,
         "held": None,
+        "connections": {"opened": 2, "kept": 7, "reopened": 0},
     }
     return SimpleNamespace(**fields | {"clock": FakeClock(5.0)} | changes)
 
@@ -162,7 +163,7 @@ def test_a_recorder_writes_samples_histograms_and_progress(planted, tmp_path):
     assert list(read_samples(tmp_path / "worker-0.jsonl")) == samples
     (report,) = read_reports(tmp_path, 1)
     assert report is not None
-    assert report.turn_seconds == 1.5
+    assert (report.turn_seconds, report.connections) == (1.5, {"opened": 2, "kept": 7, "reopened": 0})
     histograms = {name: Histogram.from_json(data) for name, data in report.histograms.items()}
     assert histograms["response_s"].count == 2
     assert histograms["response_s"].infinite == 1
