@@ -42,7 +42,7 @@ def load_parts(settings: Settings, pack: Pack) -> Parts:
     from assistant.encoder import KnownTexts, SentenceEncoder
     from assistant.knowledge import Library
     from assistant.models import passage_texts, resolve_model
-    from assistant.routing import Router
+    from assistant.routing.serving import serving_router
     from assistant.routing.several import Splitter
 
     encoder = SentenceEncoder.load(settings.encoder, cache_dir=settings.cache_dir)
@@ -52,7 +52,7 @@ def load_parts(settings: Settings, pack: Pack) -> Parts:
     def resolve(name: str) -> Model:
         return resolve_model(name, encoder=known, settings=settings)
 
-    router = Router.load(pack.folder, encoder, settings.cache_dir)
+    router = serving_router(pack.folder, list(pack.agents), encoder, settings.cache_dir, settings.router)
     return Parts(router=router, knowledge=knowledge, resolve=resolve, split=Splitter(router).split)
 
 
@@ -68,7 +68,7 @@ async def open_assistant(
     """An assistant ready to answer, and its database closed at the end.
 
     `now` is the clock that tools see (default: `settings.fixed_now`, else the wall clock in UTC).
-    Raises `PackError`, `StoreError`, `EncoderError`, `RoutingDataError`, `KnowledgeError`, `ModelNameError`.
+    Raises `PackError`, `StoreError`, `EncoderError`, `RoutingDataError`, `ModelError`, `KnowledgeError`, `ModelNameError`.
     """
     served = pack if isinstance(pack, Pack) else Pack.load(pack)
     loaded = parts or await asyncio.to_thread(load_parts, settings, served)

@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 from assistant.encoder.weights import EncoderError, locate
 from assistant.pack import Pack, PackError
 from assistant.packs import shipped_packs
+from assistant.routing.stored import ModelError, read_model
 from assistant.settings import Settings
 
 
@@ -35,6 +36,7 @@ def diagnose(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
         _folder("ASSAY_CACHE_DIR", settings.cache_dir),
         _database(settings.database_url),
         _encoder(settings.encoder),
+        *_router(settings.router),
         Finding(setting="ASSAY_OLLAMA_BASE_URL", value=settings.ollama_base_url, state="ok"),
         *_unknown(environ),
         *_packs(),
@@ -84,6 +86,17 @@ def _encoder(path: Path | None) -> Finding:
     return Finding(setting="ASSAY_ENCODER", value=str(files.folder), state="ok")
 
 
+def _router(folder: Path | None) -> Iterator[Finding]:
+    if folder is None:
+        return
+    try:
+        _, card = read_model(folder)
+    except ModelError as error:
+        yield Finding(setting="ASSAY_ROUTER", value=str(folder), state="missing", remedy=str(error))
+    else:
+        yield Finding(setting="ASSAY_ROUTER", value=f"{folder}, trained on {card.data}", state="ok")
+
+
 KNOWN = frozenset(
     f"ASSAY_{name}"
     for name in (
@@ -97,7 +110,16 @@ KNOWN = frozenset(
         "OPENAI_API_KEY",
         "MAX_OUTPUT_TOKENS",
         "REQUEST_TIMEOUT_S",
+        "ROUTER",
+        "ROUTER_MODEL",
+        "ROUTER_UNSURE_BELOW",
+        "ROUTER_TIMEOUT_S",
         "NOW",
+        "JUDGE",
+        "USER_MODEL",
+        "LOAD_TOKEN",
+        "WEBHOOK_URL",
+        "DATA_DIR",
     )
 )
 

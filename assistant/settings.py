@@ -22,8 +22,9 @@ DATABASE_SCHEMES = ("sqlite", "sqlite+aiosqlite", "postgresql+psycopg")
 class Settings:
     """Effective settings. `agent_models` maps an agent's name in lower case to its own model string.
 
-    `fixed_now` replaces the clock that tools see. `openai_api_key` never appears in a repr. `router_model` is asked where the router is unsure: where the
-    probability of its choice is below `router_unsure_below` (default: the pack's).
+    `fixed_now` replaces the clock that tools see. `openai_api_key` never appears in a repr. `router` is a model folder of `assay routing train`
+    that serves instead of the pack's own router. `router_model` is asked where the router is unsure: where the probability of its choice is
+    below `router_unsure_below` (default: the pack's).
     """
 
     model: str = "embedded"
@@ -37,6 +38,7 @@ class Settings:
     openai_api_key: str | None = field(default=None, repr=False)
     max_output_tokens: int = 1024
     request_timeout_s: float = 60.0
+    router: Path | None = None
     router_model: str | None = None
     router_unsure_below: float | None = None
     router_timeout_s: float = 5.0
@@ -60,6 +62,7 @@ class Settings:
             openai_api_key=reader.text("ASSAY_OPENAI_API_KEY") or reader.text("OPENAI_API_KEY"),
             max_output_tokens=reader.parsed("ASSAY_MAX_OUTPUT_TOKENS", _tokens) or cls.max_output_tokens,
             request_timeout_s=reader.parsed("ASSAY_REQUEST_TIMEOUT_S", _seconds) or cls.request_timeout_s,
+            router=reader.parsed("ASSAY_ROUTER", _model_folder),
             router_model=reader.text("ASSAY_ROUTER_MODEL"),
             router_unsure_below=reader.parsed("ASSAY_ROUTER_UNSURE_BELOW", _probability),
             router_timeout_s=reader.parsed("ASSAY_ROUTER_TIMEOUT_S", _seconds) or cls.router_timeout_s,
@@ -129,6 +132,15 @@ def _existing_path(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.exists():
         raise ValueError(f"{text!r} does not exist; give the folder of a sentence encoder, or unset it for the default one")
+    return path
+
+
+def _model_folder(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise ValueError(
+            f"{text!r} is not a folder; give one written by `assay routing train`, or unset it for the pack's own router"
+        )
     return path
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,8 @@ from assistant.encoder.weights import MAX_TOKENS, EncoderError, EncoderFiles, Pr
 CACHED_TEXTS = 2048
 LEAST_PER_THREAD = 64
 """Texts that are worth a thread of their own."""
+TEXTS_AT_ONCE = 16
+"""Texts that a thread takes in one go: few enough to share them out evenly, enough to make up for the taking."""
 
 GRAPH_VERSION = 2
 
@@ -69,9 +72,13 @@ class SentenceEncoder:
         listed = list(texts)
         threads = min(_processors(), len(listed) // LEAST_PER_THREAD)
         if threads < 2:
-            return [self._encode(text) for text in listed]
+            return self._encode_each(listed)
+        parts = [listed[start : start + TEXTS_AT_ONCE] for start in range(0, len(listed), TEXTS_AT_ONCE)]
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(self._encode, listed, chunksize=1))
+            return list(chain.from_iterable(pool.map(self._encode_each, parts)))
+
+    def _encode_each(self, texts: list[str]) -> list[Encoding]:
+        return [self._encode(text) for text in texts]
 
     def knows(self, word: str) -> bool:
         """Whether `word`, in lower case, is a single token: then it is a common word and no slip of the keyboard."""

@@ -84,15 +84,14 @@ class Router:
 
         Training needs SciPy and takes seconds; several processes may do it at once. Raises `RoutingDataError`.
         """
-        file = pack / FILE_NAME if pack.is_dir() else pack
-        content = file.read_bytes() if file.is_file() else b""
+        file, content = _utterances_of(pack)
         key = hashlib.sha256(f"{encoder.fingerprint} {TRAINER_VERSION} ".encode() + content).hexdigest()[:24]
         cached = cache_dir / f"router-{key}.npz"
         head = Head.from_file(cached)
         if head is None:
             head = cls.train(file, encoder)
             write_atomically(cached, head.to_bytes())
-        return cls(head, encoder, language=_language(file, content, encoder, cache_dir))
+        return cls(head, encoder, language=read_language(pack, encoder, cache_dir))
 
     @staticmethod
     def train(utterances: Path, encoder: SentenceEncoder) -> Head:
@@ -200,11 +199,18 @@ def nobody(prediction: Prediction) -> list[tuple[str, float]]:
     return [(NO_AGENT, shares[NO_AGENT]), *(item for item in prediction.agents if item[0] != NO_AGENT)]
 
 
-def _language(file: Path, content: bytes, encoder: SentenceEncoder, cache_dir: Path) -> Language:
-    """The spelling of an utterances file, learned when `cache_dir` has none for it. The encoder has no part in it."""
+def read_language(pack: Path, encoder: SentenceEncoder, cache_dir: Path) -> Language:
+    """The spelling of a pack's utterances or of an utterances file, learned when `cache_dir` has none for it. The encoder has no part in it."""
+    file, content = _utterances_of(pack)
     cached = cache_dir / f"spelling-{hashlib.sha256(f'{LANGUAGE_VERSION} '.encode() + content).hexdigest()[:24]}.npz"
     spelling = Spelling.from_file(cached)
     if spelling is None:
         spelling = learn_spelling(read_utterances(file))
         write_atomically(cached, spelling.to_bytes())
     return Language(spelling, lambda: Vocabulary.of((item.text for item in read_utterances(file)), encoder.knows))
+
+
+def _utterances_of(pack: Path) -> tuple[Path, bytes]:
+    """The utterances file of a pack folder, or the file itself, and its content, empty where there is none."""
+    file = pack / FILE_NAME if pack.is_dir() else pack
+    return file, file.read_bytes() if file.is_file() else b""

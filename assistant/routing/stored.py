@@ -98,20 +98,26 @@ def own_encoder(folder: Path, cache_dir: Path) -> SentenceEncoder | None:
     return load_tuned(place, cache_dir) if (place / FILES[0]).is_file() else None
 
 
-def load_model(folder: Path, encoder: SentenceEncoder) -> tuple[Router, ModelCard]:
-    """The router of a model folder. Raises `ModelError` when it is absent, altered or made with another version or encoder."""
+def read_model(folder: Path) -> tuple[Head, ModelCard]:
+    """The head of a model folder. Raises `ModelError` when the folder is absent, altered or of another version."""
     card = _read_card(folder / CARD_FILE)
     if card.version != MODEL_VERSION:
         raise ModelError(f"{folder}: model version {card.version}, this build reads {MODEL_VERSION}; train it again")
-    if card.encoder != encoder.fingerprint:
-        raise ModelError(
-            f"{folder}: was trained on vectors of encoder {card.encoder}, this build has {encoder.fingerprint}; train it again"
-        )
     head = Head.from_file(folder / HEAD_FILE)
     if head is None:
         raise ModelError(f"{folder / HEAD_FILE}: is absent, cut short or of another version; train it again")
     if head_digest(head) != card.head:
         raise ModelError(f"{folder / HEAD_FILE}: is not the head that {CARD_FILE} names ({card.head}); train it again")
+    return head, card
+
+
+def load_model(folder: Path, encoder: SentenceEncoder) -> tuple[Router, ModelCard]:
+    """The router of a model folder. Raises `ModelError` where `read_model` does, and when it was trained with another encoder."""
+    head, card = read_model(folder)
+    if card.encoder != encoder.fingerprint:
+        raise ModelError(
+            f"{folder}: was trained on vectors of encoder {card.encoder}, this build has {encoder.fingerprint}; train it again"
+        )
     return Router(head, encoder, vocabulary=_read_words(folder / WORDS_FILE, card, encoder)), card
 
 

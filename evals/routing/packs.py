@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from assistant.encoder import SentenceEncoder
 from assistant.routing import Router
+from assistant.routing.serving import serving_router
 from assistant.routing.stored import head_digest
 from evals.routing import several
 from evals.routing.data import LabelledConversation, read_conversations, read_several, read_utterances
@@ -95,7 +96,8 @@ def _several(request: PackRequest, folder: Path, pack: _Pack, singles: Path | No
 
 def _open(facts: PackFacts) -> _Pack:
     encoder = SentenceEncoder.load(facts.encoder, cache_dir=facts.cache_dir)
-    return _Pack(labels=[*facts.agents, "none"], encoder=encoder, router=Router.load(facts.folder, encoder, facts.cache_dir))
+    router = serving_router(facts.folder, facts.agents, encoder, facts.cache_dir, facts.router)
+    return _Pack(labels=[*facts.agents, "none"], encoder=router.encoder, router=router)
 
 
 def _split(request: PackRequest, folder: Path, pack: _Pack) -> tuple[Path | None, Path | None]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.encoder import SentenceEncoder
-from assistant.routing import RouteContext, Router
+from assistant.routing import RouteContext
+from assistant.routing.serving import serving_router
 from evals.routing.data import read_conversations, read_utterances
 from evals.routing.measure import (
     confusion,
@@ -48,7 +49,7 @@ async def run_routing(run: RoutingRun, progress: Progress) -> SuiteResult:
     labels = [*facts.agents, "none"]
     utterances = read_utterances(run.tests, agents=labels) if run.tests else []
     encoder = SentenceEncoder.load(facts.encoder, cache_dir=facts.cache_dir)
-    router = Router.load(facts.folder, encoder, facts.cache_dir)
+    router = serving_router(facts.folder, facts.agents, encoder, facts.cache_dir, facts.router)
     router.decide("warm up", RouteContext())
     outcomes = []
     for start in range(0, len(utterances), _EVERY):

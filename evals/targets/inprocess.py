@@ -23,7 +23,8 @@ from evals.transcript import Transcript, Turn, turn_from_events
 
 @dataclass(frozen=True, kw_only=True)
 class PackFacts:
-    """What a pack holds, by name. `folder` is the pack's own, `cache_dir` the assistant's cache."""
+    """What a pack holds, by name. `folder` is the pack's own, `cache_dir` the assistant's cache, `router` the model folder that serves
+    instead of the pack's router."""
 
     agents: list[str]
     tools: list[str]
@@ -31,6 +32,7 @@ class PackFacts:
     folder: Path
     cache_dir: Path
     encoder: Path | None
+    router: Path | None
 
 
 def pack_facts(pack: str, environ: Mapping[str, str]) -> PackFacts:
@@ -44,6 +46,7 @@ def pack_facts(pack: str, environ: Mapping[str, str]) -> PackFacts:
         folder=loaded.folder,
         cache_dir=settings.cache_dir,
         encoder=settings.encoder,
+        router=settings.router,
     )
 
 

@@ -1,5 +1,8 @@
 """What is set, whether it works, and what to do."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from assistant import doctor
@@ -74,6 +77,22 @@ def test_misspelt_names_are_found(findings):
     assert found["ASSAY_MODLE"].remedy == "this name has no effect; check its spelling"
     assert "loans" in found["ASSAY_MODEL_NOBODY"].remedy
     assert found["ASSAY_MODEL_LOANS"].state == "ok"
+
+
+def test_every_name_that_is_read_is_known(findings, tmp_path):
+    """Names are written out where they are read; those between the load test's own processes are set by no one else."""
+    root = Path(__file__).parents[2]
+    sources = [path for part in ("assistant", "evals", "loadtests", "reports") for path in (root / part).rglob("*.py")]
+    read = {name for path in sources for name in re.findall(r'"(ASSAY_[A-Z_]*[A-Z])"', path.read_text(encoding="utf-8"))}
+    assert {"ASSAY_ROUTER_MODEL", "ASSAY_JUDGE"} <= read
+    assert read - {"ASSAY_LOAD_CONFIG", "ASSAY_LOAD_WORKER"} <= doctor.KNOWN
+    found = findings(ASSAY_ROUTER_MODEL="embedded", ASSAY_JUDGE="ollama:llama3.2")
+    assert {finding.state for finding in found.values()} == {"ok"}
+
+
+def test_a_router_that_is_no_model_folder_is_told(findings, tmp_path):
+    row = findings(ASSAY_ROUTER=str(tmp_path))["ASSAY_ROUTER"]
+    assert row.state == "missing" and "give a folder written by --model" in row.remedy
 
 
 def test_a_broken_pack_is_told(findings, monkeypatch):

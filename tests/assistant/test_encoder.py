@@ -292,7 +292,7 @@ def test_learned_texts_are_read_from_the_cache_and_a_full_disk_only_costs_time(t
 def test_many_texts_at_once_are_read_as_one_by_one(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(sentence, "LEAST_PER_THREAD", 2)
     monkeypatch.setattr(sentence, "_processors", lambda: 3)
-    texts = [" ".join(row) for row in itertools.product(("the", "fryer", "is", "hot"), repeat=2)]
+    texts = [" ".join(row) for row in itertools.product(("the", "fryer", "is", "hot"), repeat=3)]
     together = SentenceEncoder.load(tiny, cache_dir=tmp_path).encode_many(text for text in texts)
     alone = SentenceEncoder.load(tiny, cache_dir=tmp_path)
     assert [list(one.features) for one in together] == [list(alone.encode(text).features) for text in texts]

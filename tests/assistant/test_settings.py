@@ -44,6 +44,7 @@ def test_every_setting_can_be_set(tmp_path):
             "OPENAI_API_KEY": "sk-secret",
             "ASSAY_MAX_OUTPUT_TOKENS": "99",
             "ASSAY_REQUEST_TIMEOUT_S": "1.5",
+            "ASSAY_ROUTER": str(tmp_path),
             "ASSAY_NOW": "2026-03-02T09:30:00+00:00",
         }
     )
@@ -59,6 +60,7 @@ def test_every_setting_can_be_set(tmp_path):
         openai_api_key="sk-secret",
         max_output_tokens=99,
         request_timeout_s=1.5,
+        router=tmp_path,
         fixed_now=datetime(2026, 3, 2, 9, 30, tzinfo=UTC),
     )
 
@@ -95,6 +97,7 @@ def test_all_faults_are_told_at_once_with_their_remedies(tmp_path):
                 "ASSAY_OPENAI_BASE_URL": "https://",
                 "ASSAY_MAX_OUTPUT_TOKENS": "many",
                 "ASSAY_REQUEST_TIMEOUT_S": "nan",
+                "ASSAY_ROUTER": str(tmp_path / "file"),
                 "ASSAY_NOW": "2026-03-02T09:30:00",
             }
         )
@@ -107,6 +110,7 @@ def test_all_faults_are_told_at_once_with_their_remedies(tmp_path):
         "ASSAY_OPENAI_BASE_URL: not an http(s) URL; give one such as http://127.0.0.1:8000/v1",
         "ASSAY_MAX_OUTPUT_TOKENS: 'many' is not a whole number from 1 to 1000000",
         "ASSAY_REQUEST_TIMEOUT_S: 'nan' is not a number of seconds above 0 and at most 86400",
+        f"ASSAY_ROUTER: '{tmp_path}/file' is not a folder; give one written by `assay routing train`, or unset it for the pack's own router",
         "ASSAY_NOW: '2026-03-02T09:30:00' has no time zone; add one, such as +00:00",
     )
 
