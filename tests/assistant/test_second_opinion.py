@@ -140,7 +140,7 @@ async def test_whatever_the_router_model_does_the_local_choice_answers(serve, un
     assert (told.agent, told.stage, told.confidence) == ("loans", "head", 0.45)
     assert told.doubt is not None and told.doubt.startswith(doubt)
     assert reply.outcome == "answered" and reply.text == "You said hm"
-    assert time.perf_counter() - started < 3.0
+    assert time.perf_counter() - started < 10.0
 
 
 async def test_no_server_at_all_is_a_doubt_too(unsure) -> None:
@@ -151,10 +151,10 @@ async def test_no_server_at_all_is_a_doubt_too(unsure) -> None:
 
 
 async def test_waiting_for_the_router_model_is_no_overhead_of_ours(serve, unsure) -> None:
-    reply = await answered(unsure(serve(MockProfile(content="fixed", reply="rooms", ttft_s=0.3)).url))
+    reply = await answered(unsure(serve(MockProfile(content="fixed", reply="rooms", ttft_s=0.6)).url))
     done = reply.events[-1]
     assert isinstance(done, DoneEvent)
-    assert done.timings["route_s"] >= 0.3 and done.timings["model_s"] >= 0.3 and done.timings["overhead_s"] < 0.3
+    assert done.timings["route_s"] >= 0.6 and done.timings["model_s"] >= 0.6 and done.timings["overhead_s"] < 0.6
 
 
 async def test_the_local_decision_is_a_model_that_hands_off() -> None:

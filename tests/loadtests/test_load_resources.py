@@ -38,7 +38,7 @@ def test_a_tree_is_sampled_with_its_children_and_its_work(busy_tree, monkeypatch
     assert last.processes == 2
     assert last.memory_bytes > 1_000_000
     assert last.fds > 0
-    assert last.cpu > 0.2
+    assert last.cpu > 0.02, "an idle tree has none"
     assert 0.0 <= sampler.usages[0].t_s < last.t_s
 
 

@@ -76,8 +76,8 @@ def test_users_of_a_closed_loop_think_and_go_on_with_a_new_conversation(wire_ser
     assert {row["name"] for row in seen[0]["stats"]} >= {"warmup", "steady"}, "Locust's page shows the turns"
     assert result.broken == []
     measured = list(result.measured())
-    # A turn takes 40 ms and its thought 200 ms: 20 users make about 83 turns a second.
-    assert 60 <= (value(result, "load.throughput_per_s") or 0) <= 85
+    # A turn takes 40 ms and its thought 200 ms: 20 users make about 83 turns a second, fewer on a busy machine, 500 without a thought.
+    assert 30 <= (value(result, "load.throughput_per_s") or 0) <= 85
     assert value(result, "load.lost_turns") == 0
     assert value(result, "load.error_rate") == 0
     assert result.planned_turns == len(measured)
