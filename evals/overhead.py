@@ -1,8 +1,9 @@
 """What an assistant adds to its model's time: interleaved rounds of turns, straight to a model of known delays and through the assistant.
 
 The difference of a round's medians is the added latency, and rounds are the units of a Student t interval: what else the machine does
-strikes both alike. Beside it stands what the assistant's own spans say, the turn less its exchange with the model and its tools. A second
-model server that is slower by a known time is the same measurement with a known answer; one that misses it proves nothing.
+strikes both alike. Beside it stands what the assistant's own spans say, the turn less its exchange with the model and its tools. The same
+server asked for a model that is slower by a known time is a measurement with a known answer (two server processes alone differ by milliseconds);
+one that misses it proves nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -94,33 +95,32 @@ class Overhead:
 
 
 def measure_overhead(run: OverheadRun, told: Callable[[int], None]) -> Overhead:
-    """Serve two model servers and an assistant, and play. `told` hears of every round. Raises `TargetError` when one does not start."""
+    """Serve a model server and an assistant, and play. `told` hears of every round. Raises `TargetError` when one does not start."""
     with ExitStack() as stack:
         pace = {"gap-ms": run.gap_s * 1000, "tokens": run.tokens}
-        models = [
-            stack.enter_context(served_model({**pace, "ttft-ms": ttft_s * 1000}, log=run.folder / f"model-{name}.log"))
-            for name, ttft_s in (("base", run.ttft_s), ("slower", run.ttft_s + run.known_s))
-        ]
+        model = stack.enter_context(served_model({**pace, "ttft-ms": run.ttft_s * 1000}, log=run.folder / "model.log"))
         environ = private_environ(run.environ, run.folder / "store")
-        environ |= {"ASSAY_MODEL": "openai-chat:paced", "ASSAY_OPENAI_BASE_URL": models[0], "ASSAY_OPENAI_API_KEY": "none"}
+        environ |= {"ASSAY_MODEL": "openai-chat:paced", "ASSAY_OPENAI_BASE_URL": model, "ASSAY_OPENAI_API_KEY": "none"}
         served = stack.enter_context(served_assistant(["--pack", run.pack], environ=environ, log=run.folder / "server.log"))
-        direct = [Turns(base_url=url, transport="openai", run=run, stack=stack) for url in models]
-        through = Turns(base_url=served.url, transport="sse", run=run, stack=stack)
+        direct = stack.enter_context(closing(Turns(model, "openai", "paced", run)))
+        slower = stack.enter_context(closing(Turns(model, "openai", f"paced+{run.known_s * 1000:g}ms", run)))
+        through = stack.enter_context(closing(Turns(served.url, "sse", "paced", run)))
         load_average = os.getloadavg()[0]
-        known = compare(direct[0], direct[1], run.rounds, told)
-        return judged(known, compare(direct[0], through, run.rounds, told), run.known_s, load_average)
+        known = compare(direct, slower, run.rounds, told)
+        return judged(known, compare(direct, through, run.rounds, told), run.known_s, load_average)
 
 
 class Turns:
     """Plays a round of turns on one endpoint, each in a conversation of its own."""
 
-    def __init__(self, *, base_url: str, transport: Transport, run: OverheadRun, stack: ExitStack) -> None:
+    def __init__(self, base_url: str, transport: Transport, model: str, run: OverheadRun) -> None:
         self._endpoint = Endpoint(
-            base_url=base_url, transport=transport, timeout_s=30.0, turn_path=TURN_PATH, clock=time.monotonic, model="paced"
+            base_url=base_url, transport=transport, timeout_s=30.0, turn_path=TURN_PATH, clock=time.monotonic, model=model
         )
-        stack.callback(self._endpoint.close)
         self._run = run
-        self._ours = transport == "sse"
+
+    def close(self) -> None:
+        self._endpoint.close()
 
     def __call__(self) -> Timed:
         turns = [self._turn() for _ in range(self._run.turns)]
@@ -134,7 +134,7 @@ class Turns:
         line.close()
         if played.outcome != "ok" or played.t_done is None:
             raise TurnFailed(played.outcome)
-        return played.t_done - began, by_spans_s(played.events) if self._ours else None
+        return played.t_done - began, by_spans_s(played.events) if self._endpoint.transport == "sse" else None
 
 
 def by_spans_s(events: Sequence[Mapping[str, Any]]) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -52,6 +53,15 @@ class MockProfile:
             faults.append("content 'tool' needs tool_call=(name, arguments)")
         if faults:
             raise ValueError("; ".join(faults))
+
+
+_SLOWER = re.compile(r"\+(\d+(?:\.\d+)?)ms$", re.ASCII)
+
+
+def asked_delay_s(model: str) -> float:
+    """What a request adds to its first word by the name of its model: `anything+20ms`, 20 ms. One server then gives two known times."""
+    found = _SLOWER.search(model)
+    return float(found[1]) / 1000 if found else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

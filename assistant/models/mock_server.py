@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from fastapi import FastAPI, Header
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
-from assistant.models.mock_profile import Draw, Fault, MockProfile, draw_of
+from assistant.models.mock_profile import Draw, Fault, MockProfile, asked_delay_s, draw_of
 from assistant.models.planted import Name, PlantedFaults, Sleep
 
 __all__ = ["ChatRequest", "MockProfile", "create_mock_app"]
@@ -71,11 +72,11 @@ class _Server:
     async def chat(self, request: ChatRequest, authorization: Annotated[str | None, Header()] = None) -> Response:
         if self._refuses(authorization):
             return _error(401, "invalid_api_key", "The key is not right.", {})
-        number = next(self.numbers)
+        pacing, number = _Pacing(sleep=self.sleep), next(self.numbers)
         self.app.state.requests.append(request.model_dump(exclude_unset=True))
         draw = self._draw(number)
-        await self.sleep(draw.ttft_s)
-        await self._stalled()
+        await pacing.wait(draw.ttft_s + asked_delay_s(request.model))
+        await self._stalled(pacing)
         if draw.fault == "rate_limited":
             return _error(429, "rate_limit_exceeded", "Too many requests.", {"Retry-After": str(self.profile.retry_after_s)})
         if draw.fault == "server_error":
@@ -84,18 +85,18 @@ class _Server:
             return PlainTextResponse("<html>Bad gateway</html>", media_type="application/json")
         answer = _Answer.make(self.profile, request, number)
         if request.stream:
-            return StreamingResponse(self._stream(request, answer, draw), media_type="text/event-stream")
-        await self.sleep(sum(draw.gaps_s() for _ in answer.pieces[1:]))
+            return StreamingResponse(self._stream(request, answer, draw, pacing), media_type="text/event-stream")
+        await pacing.wait(sum(draw.gaps_s() for _ in answer.pieces[1:]))
         if draw.fault == "cut":
             return PlainTextResponse(json.dumps(answer.whole())[:-20], media_type="application/json")
         return JSONResponse(answer.whole())
 
-    async def _stream(self, request: ChatRequest, answer: _Answer, draw: Draw) -> AsyncIterator[str]:
+    async def _stream(self, request: ChatRequest, answer: _Answer, draw: Draw, pacing: _Pacing) -> AsyncIterator[str]:
         try:
             for number, chunk in enumerate(answer.chunks()):
                 if number:
-                    await self.sleep(draw.gaps_s())
-                await self._stalled()
+                    await pacing.wait(draw.gaps_s())
+                await self._stalled(pacing)
                 if draw.fault == "cut" and number == min(draw.cut_after, len(answer.pieces)):
                     raise ConnectionResetError("planted: the stream is cut")
                 if draw.fault == "garbage" and number == 1:
@@ -117,9 +118,9 @@ class _Server:
         fault = _PLANTED.get(planted.name, draw.fault)
         return replace(draw, fault=fault, ttft_s=draw.ttft_s * factor, gaps_s=lambda: draw.gaps_s() * factor)
 
-    async def _stalled(self) -> None:
+    async def _stalled(self, pacing: _Pacing) -> None:
         if self.faults is not None:
-            await self.faults.stalled(self.sleep)
+            await pacing.held(self.faults.stalled(self.sleep))
 
     def _refuses(self, authorization: str | None) -> bool:
         return self.profile.api_key is not None and authorization != f"Bearer {self.profile.api_key}"
@@ -152,6 +153,26 @@ class _Server:
 
     async def running(self) -> dict[str, Any]:
         return {"models": [{"name": self.profile.model, "model": self.profile.model, "size_vram": 0, "context_length": 4096}]}
+
+
+class _Pacing:
+    """The delays of one request, counted from its arrival: what handling a word costs delays no later one."""
+
+    def __init__(self, *, sleep: Sleep, clock: Callable[[], float] = time.monotonic) -> None:
+        self._sleep = sleep
+        self._clock = clock
+        self._due = clock()
+
+    async def wait(self, seconds: float) -> None:
+        """Until so many seconds after what was waited for before."""
+        self._due += seconds
+        await self._sleep(max(0.0, self._due - self._clock()))
+
+    async def held(self, pause: Awaitable[None]) -> None:
+        """What this takes delays everything that follows."""
+        began = self._clock()
+        await pause
+        self._due += self._clock() - began
 
 
 @dataclass(frozen=True, kw_only=True)

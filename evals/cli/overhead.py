@@ -37,7 +37,7 @@ HEAD = "| compared | rounds kept x turns | added ms | 95 % interval | by spans m
 def overhead(pack: str, message: str | None, out: Path | None, as_json: bool, **options: Any) -> int:
     """Measure what the assistant adds to its model's time, without guessing.
 
-    A model server of known delays is asked directly and through the assistant in interleaved rounds; a second one, 20 ms slower, is the
+    A model server of known delays is asked directly and through the assistant in interleaved rounds; the same server 20 ms slower is the
     known answer. Exit code 1 when the assistant's own spans differ from the rounds by more than 10 %, 2 when too few rounds
     were played to say so, 3 when the known answer was missed.
 
@@ -60,7 +60,7 @@ def overhead(pack: str, message: str | None, out: Path | None, as_json: bool, **
 def table(found: Overhead, turns: int, *, known_ms: float) -> str:
     """The comparisons, a row each, and what is wrong with them."""
     rows = [
-        _row(f"a model server {known_ms:g} ms slower", found.known, turns),
+        _row(f"the model {known_ms:g} ms slower", found.known, turns),
         _row("through the assistant", found.through, turns),
     ]
     told = [] if found.word == "pass" else [f"{found.word}: {found.reason}"]

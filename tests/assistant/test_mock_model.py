@@ -18,7 +18,8 @@ from pydantic_ai.exceptions import ModelAPIError
 
 from assistant.models import describe_model, resolve_model
 from assistant.models.capped import CappedModel
-from assistant.models.mock_server import MockProfile, create_mock_app
+from assistant.models.mock_profile import asked_delay_s
+from assistant.models.mock_server import MockProfile, _Pacing, create_mock_app
 from assistant.models.planted import PlantedFaults
 
 
@@ -255,6 +256,41 @@ async def test_a_stall_and_the_first_token_delay_are_waited(start: Start) -> Non
     started = time.perf_counter()
     await server.client.chat.completions.create(model="mock", messages=asked("hi"))
     assert time.perf_counter() - started >= 0.14
+
+
+async def test_a_request_may_ask_for_a_model_that_is_slower_by_a_known_time(start: Start) -> None:
+    server = start(MockProfile())
+    took: dict[str, float] = {}
+    for name in ("mock", "mock+250ms"):
+        started = time.perf_counter()
+        await server.client.chat.completions.create(model=name, messages=asked("hi"))
+        took[name] = time.perf_counter() - started
+    assert 0.2 < took["mock+250ms"] - took["mock"] < 2.0
+    assert [asked_delay_s(name) for name in ("m", "m+20ms", "m+2.5ms", "m+ms", "+20ms more")] == [0.0, 0.02, 0.0025, 0.0, 0.0]
+
+
+async def test_what_handling_a_word_costs_delays_no_later_one() -> None:
+    now, slept = 0.0, list[float]()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        slept.append(round(seconds, 6))
+        now += seconds
+
+    async def stall() -> None:
+        await sleep(2.0)
+
+    pacing = _Pacing(sleep=sleep, clock=lambda: now)
+    now += 0.03
+    await pacing.wait(0.1)
+    now += 0.02
+    await pacing.wait(0.05)
+    now += 0.2
+    await pacing.wait(0.05)
+    assert slept == [0.07, 0.03, 0.0]
+    await pacing.held(stall())
+    await pacing.wait(0.2)
+    assert slept[3:] == [2.0, 0.05], "a stall is made up for by nobody, the late word is"
 
 
 async def test_an_abandoned_stream_stops_on_the_server(start: Start) -> None:

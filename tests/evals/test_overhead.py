@@ -113,7 +113,7 @@ def test_the_command_prints_the_table_keeps_a_record_and_says_the_verdict(monkey
     done = CliRunner().invoke(assay, ["overhead", "--rounds", "7", "--out", str(tmp_path)], standalone_mode=False)
     assert done.return_value == code, done.output
     assert "| through the assistant | 20 of 20 x 5 | 25.0 | 24.0 to 26.0 | " in done.output
-    assert "| a model server 20 ms slower | 20 of 20 x 5 | 20.1 | 19.7 to 20.5 | – | – |" in done.output
+    assert "| the model 20 ms slower | 20 of 20 x 5 | 20.1 | 19.7 to 20.5 | – | – |" in done.output
     assert ("fail: " in done.output) == bool(code)
     kept = json.loads((tmp_path / "overhead.json").read_text())
     assert (kept["known"]["added_s"]["value"], kept["provenance"]["load"]) == (0.0201, {"rounds": "7", "turns": "5"})
