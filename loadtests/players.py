@@ -21,6 +21,7 @@ from loadtests.schedule import Session, phase_at, think_times, users_conversatio
 from loadtests.script import Conversation
 from loadtests.stream import SandboxFailed
 from loadtests.traffic import Users
+from loadtests.waiting import awake_s, sleep_until
 
 
 class Players:
@@ -38,6 +39,7 @@ class Players:
         self._profile = config.profile
         self._endpoint = endpoint
         self._clock: Clock = endpoint.clock
+        self._awake_s = awake_s(config.turns_per_s / config.workers)
         start = config.profile.warmup_s
         self.flight = Flight(self._clock, (start, start + config.profile.arrivals.duration_s))
         self._sandboxes = sandboxes
@@ -56,13 +58,17 @@ class Players:
         return counted
 
     def play_session(self, session: Session) -> None:
-        """One conversation of the schedule; it waits for a slot, and its wait counts."""
-        row = self._taken(session)
-        conversation = self._conversing(session)
-        self.flight.enter()
+        """One conversation of the schedule, taken up somewhat before it is due; it waits for a slot, and its wait counts."""
+        conversation, thoughts = self._conversing(session), self._thoughts(session)
+        conversation.thinking = True
         try:
-            with self._slots, self._line() as line:
-                self._play_turns(conversation, line, row)
+            with self._line() as line:
+                sleep_until(session.t_plan, self._clock, self._awake_s)
+                conversation.thinking = False
+                self.flight.enter()
+                row = self._taken(session)
+                with self._slots:
+                    self._play_turns(conversation, line, row, thoughts)
         except gevent.GreenletExit:
             conversation.censor()
         finally:
@@ -79,14 +85,14 @@ class Players:
         """Play one conversation of a user; when the next one is due."""
         session = Session(session=number, phase=phase_at(self._profile, t_plan), t_plan=t_plan, conversation=talk)
         making = self._sandboxes.make_for(session)
-        conversation = self._conversing(session)
+        conversation, thoughts = self._conversing(session), self._thoughts(session)
         conversation.thinking = True
         try:
-            gevent.sleep(max(0.0, t_plan - self._clock()))
+            sleep_until(t_plan, self._clock, self._awake_s)
             conversation.thinking = False
             self.flight.enter()
             with self._line() as line:
-                self._play_turns(conversation, line, self._taken(session))
+                self._play_turns(conversation, line, self._taken(session), thoughts)
         except gevent.GreenletExit:
             conversation.censor()
             raise
@@ -121,7 +127,10 @@ class Players:
             line.close()
             self.open -= 1
 
-    def _play_turns(self, conversation: Conversing, line: Line, row: dict[str, Any]) -> None:
+    def _thoughts(self, session: Session) -> list[float]:
+        return list(think_times(self._profile, session, seed=self._config.seed))
+
+    def _play_turns(self, conversation: Conversing, line: Line, row: dict[str, Any], thoughts: list[float]) -> None:
         session = conversation.session
         try:
             conversation.sandbox = self._sandboxes.take(session)
@@ -129,7 +138,7 @@ class Players:
         except SandboxFailed:
             sandbox_made = False
         row["t_ready"] = self._clock()
-        for turn, think_s in enumerate(think_times(self._profile, session, seed=self._config.seed), start=1):
+        for turn, think_s in enumerate(thoughts, start=1):
             self.due += conversation.phase == "steady"
             if sandbox_made:
                 conversation.play(turn, line)
@@ -149,6 +158,6 @@ class Players:
         """The next turn's intended start is the end of the one before, plus the thought."""
         self._land(conversation)
         conversation.t_plan += think_s
-        gevent.sleep(max(0.0, conversation.t_plan - self._clock()))
+        sleep_until(conversation.t_plan, self._clock, self._awake_s)
         conversation.thinking = False
         self.flight.enter()

@@ -29,10 +29,13 @@ from loadtests.sandboxes import Sandboxes
 from loadtests.schedule import arrival_times, plan_sessions, users_slice, worker_slice
 from loadtests.script import read_script
 from loadtests.stream import TurnClient
+from loadtests.waiting import awake_s, sleep_until
 from loadtests.watching import open_connection
 
 GAUGE_S = 0.1
 POLL_S = 0.02
+EARLY_S = 0.004
+"""Before it is due a conversation is made ready, so that its first turn has only to be sent."""
 CALIBRATION_RATE_PER_S = 20.0
 
 
@@ -48,6 +51,7 @@ class Campaign:
         self.gauge: list[tuple[float, int, int]] = []
         self.holder: Holder | None = None
         self._zero = time.monotonic()
+        self._awake_s = awake_s(config.turns_per_s / config.workers)
         profile = config.profile
         self._script = read_script(config.script)
         plan = plan_sessions(profile, self._script, seed=config.seed)
@@ -161,7 +165,7 @@ class Campaign:
 
         greenlets: list[gevent.Greenlet[..., None]] = []
         for time_s in times:
-            gevent.sleep(max(0.0, begin + time_s - self.clock()))
+            sleep_until(begin + time_s, self.clock, self._awake_s)
             greenlets.append(gevent.spawn(play, begin + time_s))
         gevent.joinall(greenlets)
         connections.close()
@@ -175,7 +179,7 @@ class Campaign:
 
         def start_all() -> None:
             for session in self.sessions:
-                gevent.sleep(max(0.0, session.t_plan - self.clock()))
+                gevent.sleep(max(0.0, session.t_plan - EARLY_S - self.clock()))
                 greenlet = gevent.spawn(self.players.play_session, session)
                 running.append(greenlet)
                 if session.phase == "steady":
