@@ -43,10 +43,10 @@ bench: $(STAMP) ## time what runs in one process, and compare with the last time
 	$(BIN)/assay gate --benchmarks runs/benchmarks/$(NOW).json --against runs/benchmarks
 
 bench-routing: $(STAMP) ## time and size of the router, beside a nearest-neighbour one (PACK=qsr)
+	$(BIN)/python tests/evals/benchmark_routing.py $(PACK)
 	@mkdir -p runs/bench-routing
 	$(BIN)/python -m pytest tests/assistant/test_times.py -k "encoded or agent" -p no:cacheprovider --benchmark-enable --benchmark-quiet --benchmark-json=runs/bench-routing/$(NOW).json
 	$(BIN)/assay gate --benchmarks runs/bench-routing/$(NOW).json --against runs/bench-routing
-	$(BIN)/python tests/evals/benchmark_routing.py $(PACK)
 
 check: $(STAMP) ## format, lint, types, import contracts, cards, docs
 	$(BIN)/ruff format --check $(SOURCES)
