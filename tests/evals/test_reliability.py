@@ -177,6 +177,7 @@ def test_a_known_issue_that_ended_is_a_fault_of_the_card(make_card: Callable[...
         folder=Path(),
         cache_dir=Path(),
         encoder=None,
+        router=None,
     )
     assert card_faults([card], facts, date(2026, 6, 15)) == []
     (fault,) = card_faults([card], facts, date(2026, 6, 16))
