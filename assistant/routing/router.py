@@ -91,7 +91,7 @@ class Router:
         if head is None:
             head = cls.train(file, encoder)
             write_atomically(cached, head.to_bytes())
-        return cls(head, encoder, language=read_language(pack, encoder, cache_dir))
+        return cls(head, encoder, language=_language(file, content, encoder, cache_dir))
 
     @staticmethod
     def train(utterances: Path, encoder: SentenceEncoder) -> Head:
@@ -201,7 +201,10 @@ def nobody(prediction: Prediction) -> list[tuple[str, float]]:
 
 def read_language(pack: Path, encoder: SentenceEncoder, cache_dir: Path) -> Language:
     """The spelling of a pack's utterances or of an utterances file, learned when `cache_dir` has none for it. The encoder has no part in it."""
-    file, content = _utterances_of(pack)
+    return _language(*_utterances_of(pack), encoder, cache_dir)
+
+
+def _language(file: Path, content: bytes, encoder: SentenceEncoder, cache_dir: Path) -> Language:
     cached = cache_dir / f"spelling-{hashlib.sha256(f'{LANGUAGE_VERSION} '.encode() + content).hexdigest()[:24]}.npz"
     spelling = Spelling.from_file(cached)
     if spelling is None:

@@ -26,6 +26,5 @@ def serving_router(pack: Path, agents: Collection[str], encoder: SentenceEncoder
             f"{model}: chooses {', '.join(sorted(foreign))}, and the pack's agents are {', '.join(sorted(agents))};"
             " train it on texts with the pack's agents"
         )
-    return Router(
-        router.head, router.encoder, vocabulary=router.vocabulary, language=read_language(pack, router.encoder, cache_dir)
-    )
+    router.language = read_language(pack, router.encoder, cache_dir)
+    return router

@@ -91,16 +91,20 @@ def load(profile: str, pack: str, target_text: str, out: Path | None, as_json: b
     finally:
         if out is None:
             shutil.rmtree(folder, ignore_errors=True)
+    _show(result, as_json=as_json)
+    return 3 if result.broken else 0
+
+
+def _show(result: SuiteResult, *, as_json: bool) -> None:
     if as_json:
         metrics = {name: asdict(value) if value else None for name, value in result.metrics.items()}
         click.echo(json.dumps({"metrics": metrics, "broken": list(result.broken), "load": result.tables["load"]}, indent=1))
-    else:
-        for name, value in result.metrics.items():
-            click.echo(f"{name:<34} {figure(name, value)}")
-        click.echo(beside(result.tables["load"]))
-        for reason in result.broken:
-            click.echo(f"invalid: {reason}")
-    return 3 if result.broken else 0
+        return
+    for name, value in result.metrics.items():
+        click.echo(f"{name:<34} {figure(name, value)}")
+    click.echo(beside(result.tables["load"]))
+    for reason in result.broken:
+        click.echo(f"invalid: {reason}")
 
 
 def _keep(result: SuiteResult, folder: Path, *, pack: str, target: str) -> None:

@@ -102,6 +102,8 @@ def chat(pack: str, model: str | None, thread: str | None) -> None:
 def mock_model(port: int, seed: int, faults: Path | None, **options: Any) -> None:
     """Serve a stand-in for an OpenAI-compatible model with known delays.
 
+    A request for a model named NAME+20ms waits 20 ms longer for its first word.
+
     \b
     Example:
       assay mock-model --ttft-ms 300 --gap-ms 20 --tokens 60

@@ -79,7 +79,7 @@ def test_misspelt_names_are_found(findings):
     assert found["ASSAY_MODEL_LOANS"].state == "ok"
 
 
-def test_every_name_that_is_read_is_known(findings, tmp_path):
+def test_every_name_that_is_read_is_known(findings):
     """Names are written out where they are read; those between the load test's own processes are set by no one else."""
     root = Path(__file__).parents[2]
     sources = [path for part in ("assistant", "evals", "loadtests", "reports") for path in (root / part).rglob("*.py")]

@@ -84,6 +84,9 @@ def test_a_healthy_server_is_measured_by_a_calibrated_client(wire_server, load):
         assert [turn.t_plan for turn in later] == [turn.t_done for turn in (first, *later)][:-1]
         assert first.events[-1]["type"] == "done"
         assert first.output_tokens == 5
+        assert all(turn.t_send is not None and turn.t_send >= turn.t_plan for turn in turns), (
+            "made ready ahead, and sent when due"
+        )
     floors = result.tables["load"]["calibration"]
     assert [floor["failed"] for floor in floors] == [0, 0]
     assert (seen[-1].planned, seen[-1].errors) == (36, 0)
